@@ -1,0 +1,32 @@
+.DEFAULT_GOAL := help
+STACK := go run ./cmd/stack
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-18s %s\n", $$1, $$2}'
+
+up: ## start the whole platform on this machine (root)
+	@$(STACK) up
+
+status: ## show each part and its health
+	@$(STACK) status
+
+down: ## stop everything, keep the data
+	@$(STACK) down
+
+destroy: ## stop everything, remove the data
+	@$(STACK) destroy
+
+env: ## print exports for the nomad and consul command lines
+	@$(STACK) env
+
+unit: ## tests that need no server
+	go test ./...
+
+test: ## every test, against the real parts (root)
+	$(STACK) test
+
+lint: ## golangci-lint, built from its pinned module
+	cd tools/golangci-lint && GOFLAGS=-mod=readonly go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	./bin/golangci-lint run ./...
+
+.PHONY: help up status down destroy env unit test lint

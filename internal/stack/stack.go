@@ -1,0 +1,274 @@
+// Package stack runs the whole platform on one machine: the Docker engine, the
+// Consul and Nomad agents with their ACLs, the images, and the jobs, which are
+// the same files that a cluster runs. `make up` and the tests use it alike.
+package stack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+
+	consul "github.com/hashicorp/consul/api"
+	nomad "github.com/hashicorp/nomad/api"
+	"github.com/jackc/pgx/v5"
+
+	"ipnoelp.io/platform/postgres"
+	"ipnoelp.io/platform/slice/seccomp"
+)
+
+// Stack is a running platform.
+type Stack struct {
+	cfg     Config
+	secrets *secrets
+	consul  *consul.Client
+	nomad   *nomad.Client
+	bridge  string // the host's address on the Docker bridge
+	images  imageRefs
+}
+
+// Up brings the platform into its running state, whatever state the machine is
+// in, and prints a line per step. Running it again changes nothing. The error
+// is a *StepError.
+func Up(ctx context.Context, cfg Config, out io.Writer) (*Stack, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Stack{cfg: cfg}
+	p := newProgress(out)
+	var unlock func()
+	var nomadProgram, consulProgram string
+	steps := []struct {
+		name string
+		run  func(context.Context) (string, error)
+	}{
+		{"toolchain", s.cfg.checkToolchain},
+		{"one start at a time", func(context.Context) (note string, err error) {
+			unlock, err = s.cfg.lock()
+			return "", err
+		}},
+		{"Debian packages", func(ctx context.Context) (string, error) { return s.cfg.installPackages(ctx, runNeeds) }},
+		{"Docker engine", s.cfg.startEngine},
+		{"Nomad program", func(ctx context.Context) (note string, err error) {
+			nomadProgram, note, err = s.cfg.ensureTool(ctx, nomadTool)
+			return note, err
+		}},
+		{"Consul program", func(ctx context.Context) (note string, err error) {
+			consulProgram, note, err = s.cfg.ensureTool(ctx, consulTool)
+			return note, err
+		}},
+		{"base image", s.cfg.ensureBaseImage},
+		{"programs, web app and images", func(ctx context.Context) (note string, err error) {
+			s.images, note, err = s.cfg.buildImages(ctx)
+			return note, err
+		}},
+		{"secrets", func(context.Context) (note string, err error) {
+			s.secrets, err = s.cfg.loadSecrets()
+			return "in " + s.cfg.secretsFile(), err
+		}},
+		{"Consul agent", func(ctx context.Context) (note string, err error) {
+			s.consul, note, err = s.cfg.startConsul(ctx, consulProgram, s.secrets)
+			return note, err
+		}},
+		{"Consul policies and tokens", func(context.Context) (string, error) { return s.cfg.consulACL(s.consul, s.secrets) }},
+		{"Nomad agent", func(ctx context.Context) (note string, err error) {
+			if s.bridge, err = bridgeIP(); err != nil {
+				return "", err
+			}
+			if err := s.writeSeccompProfile(); err != nil {
+				return "", err
+			}
+			s.nomad, note, err = s.cfg.startNomad(ctx, nomadProgram, s.secrets)
+			return note, err
+		}},
+		{"Nomad policies and tokens", func(context.Context) (string, error) {
+			if err := s.cfg.nomadACL(s.nomad, s.secrets); err != nil {
+				return "", err
+			}
+			return "", s.cfg.consulWorkloadIdentities(s.consul)
+		}},
+		{"job postgres", s.runPostgres},
+		{"database roles and migrations", s.prepareDatabase},
+		{"job whatsappsim", s.runSim},
+		{"job provisioner", s.runProvisioner},
+		{"job gateway", s.runGateway},
+		{"job edge", s.runEdge},
+		{"warm slices", s.waitWarm},
+	}
+	defer func() {
+		if unlock != nil {
+			unlock()
+		}
+	}()
+	for _, step := range steps {
+		if step.name == "job whatsappsim" && !cfg.Demo() {
+			continue
+		}
+		if err := p.step(ctx, step.name, step.run); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// lock keeps two runs on the same state apart.
+func (c *Config) lock() (unlock func(), err error) {
+	f, err := os.OpenFile(c.path("lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		f.Close()
+		return nil, advise(errors.New("another run works on this stack"), "", "wait until it ends, and run the command again")
+	}
+	return func() { f.Close() }, nil
+}
+
+func (s *Stack) seccompFile() string { return s.cfg.path("seccomp.json") }
+
+func (s *Stack) writeSeccompProfile() error {
+	profile, err := seccomp.Profile()
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(s.seccompFile(), profile, 0o644)
+}
+
+func (s *Stack) runPostgres(ctx context.Context) (string, error) {
+	if err := putVariable(s.nomad, "postgres", map[string]string{"superuser_password": s.secrets.PostgresPassword}); err != nil {
+		return "", err
+	}
+	return s.runJob(ctx, "postgres", map[string]any{
+		"image": s.images.postgres, "port": s.cfg.port(postgresPort), "listen_addresses": "127.0.0.1," + s.bridge,
+	})
+}
+
+// DatabaseURL is the superuser's URL of a database on the stack's server.
+func (s *Stack) DatabaseURL(database string) string {
+	return s.databaseURL("postgres", s.secrets.PostgresPassword, database)
+}
+
+func (s *Stack) databaseURL(user, password, database string) string {
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password),
+		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.cfg.port(postgresPort))), Path: "/" + database, RawQuery: "sslmode=disable"}
+	return u.String()
+}
+
+func (s *Stack) prepareDatabase(ctx context.Context) (string, error) {
+	// The check only shows that the port is open; a server that recovers says no for a while.
+	waiting, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := poll(waiting, 100*time.Millisecond, func() error {
+		conn, err := pgx.Connect(waiting, s.DatabaseURL("postgres"))
+		if err != nil {
+			return err
+		}
+		return conn.Close(waiting)
+	})
+	if err != nil {
+		return "", err
+	}
+	return "", postgres.Prepare(ctx, s.DatabaseURL("postgres"), postgres.PrepareOptions{
+		GatewayPassword: s.secrets.GatewayPassword, ProvisionerPassword: s.secrets.ProvisionerPassword,
+	})
+}
+
+// SimURL is the base URL of the WhatsApp stand-in.
+func (s *Stack) SimURL() string {
+	return "http://" + net.JoinHostPort(s.bridge, strconv.Itoa(s.cfg.port(whatsappSimPort)))
+}
+
+func (s *Stack) runSim(ctx context.Context) (string, error) {
+	return s.runJob(ctx, "whatsappsim", map[string]any{"image": s.images.whatsappsim, "port": s.cfg.port(whatsappSimPort)})
+}
+
+func (s *Stack) whatsappURL() string {
+	if s.cfg.Demo() {
+		return s.SimURL() + "/"
+	}
+	return s.cfg.WhatsAppURL
+}
+
+func (s *Stack) runProvisioner(ctx context.Context) (string, error) {
+	err := putVariable(s.nomad, "provisioner", map[string]string{
+		"database_url": s.databaseURL(postgres.RoleProvisioner, s.secrets.ProvisionerPassword, postgres.DefaultDatabase),
+		"nomad_token":  s.secrets.NomadProvisionerToken,
+		"consul_token": s.secrets.ConsulProvisionerToken,
+		"platform_key": s.secrets.PlatformKey,
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.runJob(ctx, "provisioner", map[string]any{
+		"image": s.images.provisioner, "host_network": "loopback",
+		"consul_http_addr": s.cfg.consulAddr(), "nomad_addr": s.cfg.nomadAddr(),
+		"warm_target": s.cfg.WarmTarget, "slice_image": s.images.slice,
+		"slice_database_host": net.JoinHostPort(s.bridge, strconv.Itoa(s.cfg.port(postgresPort))),
+		"whatsapp_url":        s.whatsappURL(), "seccomp_profile": s.seccompFile(),
+	})
+}
+
+func (s *Stack) runGateway(ctx context.Context) (string, error) {
+	err := putVariable(s.nomad, "gateway", map[string]string{
+		"database_url":   s.databaseURL(postgres.RoleGateway, s.secrets.GatewayPassword, postgres.DefaultDatabase),
+		"consul_token":   s.secrets.ConsulGatewayToken,
+		"platform_key":   s.secrets.PlatformKey,
+		"admin_email":    s.cfg.AdminEmail,
+		"admin_password": s.secrets.AdminPassword,
+	})
+	if err != nil {
+		return "", err
+	}
+	return s.runJob(ctx, "gateway", map[string]any{
+		"image": s.images.gateway, "host_network": "loopback", "public_url": s.cfg.AppURL(),
+		"consul_http_addr": s.cfg.consulAddr(), "warm_target": s.cfg.WarmTarget, "server_timing": s.cfg.ServerTiming,
+	})
+}
+
+func (s *Stack) runEdge(ctx context.Context) (string, error) {
+	err := putVariable(s.nomad, "edge", map[string]string{"tls_certificate": s.secrets.Certificate, "tls_key": s.secrets.CertificateKey})
+	if err != nil {
+		return "", err
+	}
+	phone := ""
+	if s.cfg.Demo() {
+		phone = s.SimURL() + "/phone"
+	}
+	return s.runJob(ctx, "edge", map[string]any{
+		"image": s.images.edge, "host_network": "loopback", "https_port": s.cfg.port(s.cfg.HTTPSPort),
+		"demo": s.cfg.Demo(), "phone_url": phone,
+	})
+}
+
+// waitWarm waits until the next sign-up would be served at once.
+func (s *Stack) waitWarm(ctx context.Context) (string, error) {
+	const timeout = 3 * time.Minute
+	waiting, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, s.DatabaseURL(postgres.DefaultDatabase))
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	warm := 0
+	err = poll(waiting, 200*time.Millisecond, func() error {
+		err := conn.QueryRow(waiting, `SELECT count(*) FROM gateway.slices
+			WHERE state = 'warm' AND generation = (SELECT id FROM gateway.generations WHERE is_current)`).Scan(&warm)
+		if err == nil && warm < s.cfg.WarmTarget {
+			err = fmt.Errorf("%d of %d slices warm", warm, s.cfg.WarmTarget)
+		}
+		return err
+	})
+	if err != nil {
+		logFile := s.cfg.path("log", "job-provisioner.log")
+		s.saveJobLog("provisioner", logFile)
+		return "", advise(err, logFile, fmt.Sprintf("look at the slices in the Nomad UI: %s/ui/jobs?namespace=slices", s.cfg.nomadAddr()))
+	}
+	return fmt.Sprintf("%d", warm), nil
+}

@@ -1,0 +1,148 @@
+# The gateway: stateless, two or more instances behind the edge.
+#
+# Secrets (Nomad Variable nomad/jobs/gateway): database_url, consul_token,
+# platform_key, admin_email, admin_password (the last two only for the first
+# admin; may be absent).
+
+variable "image" {
+  type        = string
+  description = "gateway image"
+}
+
+variable "datacenters" {
+  type    = list(string)
+  default = ["*"]
+}
+
+variable "count" {
+  type    = number
+  default = 2
+}
+
+variable "host_network" {
+  type        = string
+  default     = "default"
+  description = "Nomad host network that the edge reaches the gateway on"
+}
+
+variable "public_url" {
+  type        = string
+  description = "where browsers reach the platform, such as https://app.example.com"
+}
+
+variable "consul_http_addr" {
+  type        = string
+  default     = "127.0.0.1:8500"
+  description = "the Consul agent of the same machine"
+}
+
+variable "warm_target" {
+  type        = number
+  default     = 1
+  description = "shown to admins; the provisioner's own value counts"
+}
+
+variable "trusted_proxies" {
+  type        = string
+  default     = "127.0.0.1/32"
+  description = "CIDRs of the edge, separated by commas: whose X-Forwarded-For counts"
+}
+
+variable "server_timing" {
+  type        = bool
+  default     = false
+  description = "tell in a Server-Timing header what hashing took; for benchmarks"
+}
+
+job "gateway" {
+  type        = "service"
+  datacenters = var.datacenters
+
+  ui {
+    description = "Authentication, routing to the slices, admin routes."
+  }
+
+  update {
+    max_parallel     = 1
+    health_check     = "checks"
+    min_healthy_time = "2s"
+    healthy_deadline = "2m"
+    auto_revert      = true
+  }
+
+  group "gateway" {
+    count = var.count
+
+    network {
+      port "http" {
+        host_network = var.host_network
+      }
+    }
+
+    restart {
+      attempts = 10
+      interval = "5m"
+      delay    = "2s"
+      mode     = "delay"
+    }
+
+    service {
+      name     = "gateway"
+      port     = "http"
+      provider = "consul"
+      check {
+        type     = "http"
+        path     = "/readyz"
+        interval = "1s"
+        timeout  = "2s"
+      }
+    }
+
+    # Nobody is sent here any more before it is told to stop.
+    shutdown_delay = "3s"
+
+    task "gateway" {
+      driver       = "docker"
+      kill_timeout = "45s"
+
+      config {
+        image           = var.image
+        force_pull      = false
+        network_mode    = "host" # the machine's Consul agent is on its loopback
+        cap_drop        = ["all"]
+        security_opt    = ["no-new-privileges"]
+        readonly_rootfs = true
+        pids_limit      = 512
+      }
+
+      env {
+        LISTEN_ADDR      = "${NOMAD_ADDR_http}"
+        PUBLIC_URL       = var.public_url
+        CONSUL_HTTP_ADDR = var.consul_http_addr
+        WARM_TARGET      = var.warm_target
+        TRUSTED_PROXIES  = var.trusted_proxies
+        SERVER_TIMING    = var.server_timing
+      }
+
+      template {
+        destination = "secrets/gateway.env"
+        env         = true
+        change_mode = "restart"
+        data        = <<-EOT
+          {{ with nomadVar "nomad/jobs/gateway" }}
+          DATABASE_URL={{ .database_url }}
+          CONSUL_HTTP_TOKEN={{ .consul_token }}
+          PLATFORM_KEY={{ .platform_key }}
+          ADMIN_EMAIL={{ .admin_email }}
+          ADMIN_PASSWORD={{ .admin_password }}
+          {{ end }}
+        EOT
+      }
+
+      resources {
+        cpu    = 500
+        memory = 256
+      }
+    }
+  }
+}
