@@ -68,18 +68,21 @@ CREATE TABLE gateway.claims (
 CREATE INDEX claims_claimed_at ON gateway.claims (claimed_at);
 
 -- Whoever changes a slice, the queue or a session, those who watch are woken.
--- Payloads: gateway_slices "<number> <state> <user id or empty>",
--- gateway_queue "", gateway_sessions "<token hash in hex> <user id>".
+-- Payloads: gateway_slices "<number> <state> <id of the user it serves, or
+-- served until this change, or empty>", gateway_queue "", gateway_sessions
+-- "<token hash in hex> <user id>".
 -- +goose StatementBegin
 CREATE FUNCTION gateway.notify_slice() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_notify('gateway_slices', NEW.number || ' ' || NEW.state || ' ' || coalesce(NEW.user_id::text, ''));
+    PERFORM pg_notify('gateway_slices', concat_ws(' ', NEW.number, NEW.state, coalesce(NEW.user_id::text, OLD.user_id::text, '')));
     RETURN NULL;
 END $$;
 -- +goose StatementEnd
 CREATE TRIGGER slices_notify AFTER INSERT OR UPDATE OF state, user_id, generation ON gateway.slices
     FOR EACH ROW EXECUTE FUNCTION gateway.notify_slice();
 
+-- For each row, not statement: a sign-up that finds a slice inserts none, and
+-- equal notifications of one transaction are sent once.
 -- +goose StatementBegin
 CREATE FUNCTION gateway.notify_queue() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -88,7 +91,7 @@ BEGIN
 END $$;
 -- +goose StatementEnd
 CREATE TRIGGER queue_notify AFTER INSERT OR DELETE ON gateway.queue
-    FOR EACH STATEMENT EXECUTE FUNCTION gateway.notify_queue();
+    FOR EACH ROW EXECUTE FUNCTION gateway.notify_queue();
 
 -- +goose StatementBegin
 CREATE FUNCTION gateway.notify_session() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -1,0 +1,87 @@
+//go:build integration
+
+package postgres_test
+
+import (
+	"testing"
+	"time"
+
+	"ipnoelp.io/platform"
+)
+
+func TestSessionsEndAndExpire(t *testing.T) {
+	b := newGatewayBench(t)
+	u, _ := b.signUp(t, "ana@example.com")
+	add := func(left time.Duration) [32]byte {
+		h, _ := platform.HashSessionToken(platform.NewSessionToken())
+		if err := b.store.CreateSession(t.Context(), h, u.ID, time.Now().Add(left)); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}
+	live, expired, ended := add(time.Hour), add(-time.Second), add(time.Hour)
+	if err := b.store.DeleteSession(t.Context(), ended); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.store.Session(t.Context(), live); err != nil {
+		t.Errorf("live session: %v", err)
+	}
+	for name, h := range map[string][32]byte{"expired": expired, "ended": ended} {
+		if _, _, err := b.store.Session(t.Context(), h); platform.CodeOf(err) != platform.ErrNotFound {
+			t.Errorf("%s session: error %v, want not_found", name, err)
+		}
+	}
+	valid, err := b.store.SessionsValid(t.Context(), [][32]byte{live, expired, ended})
+	if err != nil || len(valid) != 1 || !valid[live] {
+		t.Errorf("valid sessions %v, %v; want the live one", valid, err)
+	}
+	if n, err := b.store.DeleteExpiredSessions(t.Context()); err != nil || n != 1 {
+		t.Errorf("deleted %d expired, %v; want 1", n, err)
+	}
+}
+
+func TestFirstAdminIsMadeOnce(t *testing.T) {
+	b := newGatewayBench(t)
+	b.signUp(t, "taken@example.com")
+	if _, err := b.store.CreateFirstAdmin(t.Context(), "taken@example.com", "hash"); platform.CodeOf(err) != platform.ErrConflict {
+		t.Errorf("an ordinary user's address: error %v, want conflict", err)
+	}
+	for _, want := range []bool{true, false} {
+		made, err := b.store.CreateFirstAdmin(t.Context(), "admin@example.com", "hash")
+		if err != nil || made != want {
+			t.Errorf("made %v, %v; want %v", made, err, want)
+		}
+	}
+	u, hash, err := b.store.UserByEmail(t.Context(), "admin@example.com")
+	if err != nil || u.Role != platform.RoleAdmin || hash != "hash" {
+		t.Errorf("admin %+v, %v", u, err)
+	}
+	if _, _, err := b.store.UserByEmail(t.Context(), "nobody@example.com"); platform.CodeOf(err) != platform.ErrNotFound {
+		t.Errorf("unknown address: error %v, want not_found", err)
+	}
+}
+
+func TestAdminViews(t *testing.T) {
+	b := newGatewayBench(t)
+	b.addSlice(t, platform.SliceWarm, "current")
+	u, _ := b.signUp(t, "ana@example.com")
+	b.addSlice(t, platform.SliceWarm, "current")
+	b.addSlice(t, platform.SliceFailed, "current")
+	b.exec(t, `INSERT INTO gateway.queue (user_id) SELECT id FROM gateway.users`) // any row will do
+	queued, slices, err := b.store.Pool(t.Context())
+	if err != nil || queued != 1 || slices[platform.SliceWarm] != 1 || slices[platform.SliceAssigned] != 1 || slices[platform.SliceFailed] != 1 {
+		t.Errorf("pool %d %v, %v", queued, slices, err)
+	}
+	page, emails, err := b.store.ListSlices(t.Context(), "", 0, 2)
+	if err != nil || len(page) != 2 || page[0].Number != 3 || page[1].Number != 2 {
+		t.Fatalf("first page %+v, %v", page, err)
+	}
+	page, emails, err = b.store.ListSlices(t.Context(), "", page[1].Number, 2)
+	if err != nil || len(page) != 1 || page[0].UserID != u.ID || emails[u.ID] != "ana@example.com" {
+		t.Errorf("second page %+v %v, %v", page, emails, err)
+	}
+	page, _, err = b.store.ListSlices(t.Context(), platform.SliceFailed, 0, 10)
+	if err != nil || len(page) != 1 || page[0].State != platform.SliceFailed {
+		t.Errorf("failed slices %+v, %v", page, err)
+	}
+}
