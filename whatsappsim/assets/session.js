@@ -1,0 +1,384 @@
+// The linked device: its login, its chats, its connection, its stream.
+
+import { Socket } from './socket.js';
+import { ChatModel, ContactModel, MsgKey, MsgModel, Wid, WPPError } from './models.js';
+
+const NOT_SENT_YET = Number.MAX_SAFE_INTEGER; // its place is after all others
+const HANG = 600_000; // ms
+
+const randomKey = () => btoa(String.fromCharCode(...crypto.getRandomValues(new Uint8Array(32))));
+const unixTime = () => Math.floor(Date.now() / 1000);
+
+export class Session {
+  stream = { mode: 'SYNCING', info: 'OPENING' };
+  online = navigator.onLine;
+  mainReady = false;
+  idle = false;
+  ref = null;
+  chats = new Map();
+  #messages = new Map();
+  #state = {};
+  #database;
+  #events;
+  #socket;
+  #requiredAuth = false;
+  #history = false; // what comes is from before the device was linked
+  #loggingOut = false; // it was this device that asked for it
+
+  constructor(database, events) {
+    this.#database = database;
+    this.#events = events;
+    this.#socket = new Socket({
+      hello: () => this.#hello(),
+      frame: (frame) => this.#frame(frame),
+      closed: () => this.#closed(),
+    });
+  }
+
+  get registered() { return Boolean(this.#state.credential); }
+  get me() { return this.#state.me && Wid.create(this.#state.me); }
+  get name() { return this.#state.name ?? ''; }
+  get autoDownload() { return this.#state.autoDownload ?? { photos: true, audio: true, videos: true, documents: true }; }
+
+  async start() {
+    const { state, chats, messages } = await this.#database.load();
+    this.#state = state;
+    if (!state.keys) await this.#newKeys();
+    for (const record of chats) this.#chat(record);
+    messages.sort((a, b) => a.order - b.order || a.t - b.t);
+    for (const record of messages) this.#message(record);
+    this.#socket.start();
+    if (this.registered) {
+      this.#events.emit('conn.main_loaded');
+      for (const { record } of this.#messages.values()) if (record.from_me && record.ack === 0) this.#transmit(record);
+    } else {
+      this.#requireAuth();
+    }
+  }
+
+  async #newKeys() {
+    this.#state.keys = [randomKey(), randomKey(), randomKey()];
+    await this.#database.put({ state: this.#state });
+  }
+
+  // ---- connection
+
+  #hello() {
+    this.#setStream({ info: this.registered ? 'RESUMING' : 'PAIRING' });
+    if (!this.registered) return { type: 'hello', keys: this.#state.keys };
+    this.#history = !this.#state.cursor;
+    return { type: 'hello', credential: this.#state.credential, cursor: this.#state.cursor ?? 0 };
+  }
+
+  #closed() {
+    this.#setOnline(false);
+    if (!this.registered) this.#setRef(null);
+    this.#setStream({ info: 'OFFLINE' });
+  }
+
+  #frame(frame) {
+    if (frame.type !== 'logged_out') this.#setOnline(true);
+    switch (frame.type) {
+      case 'ref':
+        this.idle = false;
+        this.#setStream({ mode: 'QR', info: 'PAIRING' });
+        this.#setRef(frame.ref);
+        break;
+      case 'idle':
+        this.idle = true;
+        this.#setRef(null);
+        this.#events.emit('conn.qrcode_idle');
+        break;
+      case 'linked':
+        this.#linked(frame);
+        break;
+      case 'welcome':
+        this.#setStream({ info: 'SYNCING' });
+        break;
+      case 'update':
+        this.#apply(frame.update);
+        break;
+      case 'synced':
+        this.#apply(frame.update);
+        this.#history = false;
+        this.#setStream({ mode: 'MAIN', info: 'NORMAL' });
+        break;
+      case 'logged_out':
+        this.#loggedOut();
+        break;
+      case 'fault':
+        this.#playFault(frame.fault);
+        break;
+    }
+  }
+
+  #setStream(change) {
+    const { mode, info } = { ...this.stream, ...change };
+    const before = this.stream;
+    this.stream = { mode, info };
+    if (mode !== before.mode) {
+      this.#events.emit('conn.stream_mode_changed', mode);
+      if (!this.mainReady && (mode === 'MAIN' || mode === 'QR')) {
+        this.mainReady = true; // once per page load, as in WhatsApp Web
+        this.#events.emit('conn.main_ready');
+      }
+    }
+    if (info !== before.info) this.#events.emit('conn.stream_info_changed', info);
+  }
+
+  #setOnline(online) {
+    if (online === this.online) return;
+    this.online = online;
+    this.#events.emit('conn.online', online);
+  }
+
+  #playFault(fault) {
+    if (fault === 'conflict') {
+      this.#socket.stop();
+      this.#setStream({ mode: 'CONFLICT' });
+    } else if (fault === 'renderer_hang') {
+      for (const end = Date.now() + HANG; Date.now() < end;);
+    }
+  }
+
+  // ---- login
+
+  authCode() {
+    if (!this.ref || this.registered) return null;
+    const [staticKeyPair, identityKeyPair, secretKey] = this.#state.keys;
+    const fullCode = [this.ref, staticKeyPair, identityKeyPair, secretKey].join(',');
+    return { type: 'multidevice', ref: this.ref, staticKeyPair, identityKeyPair, secretKey, fullCode };
+  }
+
+  refreshCode() {
+    if (this.registered) return Promise.resolve(null);
+    return new Promise((resolve) => {
+      this.#events.once('conn.auth_code_change', resolve);
+      this.#socket.send({ type: 'refresh' });
+    });
+  }
+
+  #setRef(ref) {
+    if (ref === this.ref) return;
+    this.ref = ref;
+    this.#events.emit('conn.auth_code_change', this.authCode());
+  }
+
+  #requireAuth() {
+    if (this.#requiredAuth) return;
+    this.#requiredAuth = true;
+    this.#events.emit('conn.require_auth');
+  }
+
+  #linked({ credential, me }) {
+    Object.assign(this.#state, { credential, me: `${me.phone}@c.us`, name: me.name, cursor: 0 });
+    this.#save({ state: this.#state });
+    this.#history = true;
+    this.#requiredAuth = false;
+    this.#setRef(null);
+    this.#setStream({ mode: 'SYNCING', info: 'SYNCING' });
+    this.#events.emit('conn.main_loaded');
+    this.#events.emit('conn.authenticated');
+  }
+
+  async logout() {
+    if (!this.registered) throw new WPPError('not_authenticated', 'The device is not linked');
+    const done = new Promise((resolve) => { this.#events.once('conn.logout', resolve); });
+    this.#loggingOut = true;
+    // The answer may not come: the server ends the login and says so.
+    this.#socket.request({ type: 'logout' }).catch(() => {});
+    await done;
+    return true;
+  }
+
+  async #loggedOut() {
+    const reason = this.#loggingOut ? 'user_initiated' : 'unknown_companion';
+    this.#loggingOut = false;
+    this.#socket.stop();
+    this.chats.clear();
+    this.#messages.clear();
+    this.#state = {};
+    try {
+      await this.#database.clear();
+      await this.#newKeys();
+    } catch (error) {
+      console.error('the login could not be removed:', error);
+    }
+    this.#events.emit('conn.logout_reason', reason);
+    this.#events.emit('conn.logout');
+    this.#setStream({ mode: 'QR', info: 'PAIRING' });
+    this.#requireAuth();
+    this.#socket.start();
+  }
+
+  async setAutoDownload(settings) {
+    const { photos, audio, videos, documents } = settings;
+    const autoDownload = { ...this.autoDownload };
+    for (const [key, value] of Object.entries({ photos, audio, videos, documents })) {
+      if (value !== undefined) autoDownload[key] = value;
+    }
+    this.#state.autoDownload = autoDownload;
+    await this.#database.put({ state: { autoDownload } });
+    location.reload(); // so does the real one
+  }
+
+  // ---- chats and messages
+
+  #save(records) {
+    this.#database.put(records).catch((error) => console.error('the change could not be stored:', error));
+  }
+
+  #chat(record) {
+    let chat = this.chats.get(record.id);
+    if (chat) chat.set(record);
+    else this.chats.set(record.id, chat = new ChatModel(record));
+    return chat;
+  }
+
+  // Returns the chat; makes a local one where there is none.
+  openChat(wid) {
+    const known = this.chats.get(wid._serialized);
+    if (known) return known;
+    const chat = this.#chat({ id: wid._serialized, name: '', unread: 0, t: 0 });
+    this.#save({ chats: [chat.record] });
+    queueMicrotask(() => this.#events.emit('chat.new_chat', chat));
+    return chat;
+  }
+
+  #message(record) {
+    const known = this.#messages.get(record.id);
+    if (known) {
+      const moved = known.record.order !== record.order;
+      known.set(record);
+      if (moved) known.chat.messages.sort(byOrder);
+      return known;
+    }
+    const { messages } = this.openChat(Wid.assert(record.chat));
+    const message = new MsgModel(record, this);
+    this.#messages.set(record.id, message);
+    messages.push(message);
+    if (messages.length > 1 && byOrder(messages.at(-2), message) > 0) messages.sort(byOrder);
+    return message;
+  }
+
+  message(id) { return this.#messages.get(id); }
+
+  chatList() {
+    return [...this.chats.values()].sort((a, b) => (b.t ?? 0) - (a.t ?? 0) || byOrder(b.messages.at(-1), a.messages.at(-1)));
+  }
+
+  contacts() {
+    const contacts = [...this.chats.values()].map((chat) => chat.contact);
+    if (this.me) contacts.push(new ContactModel(this.me, this.name, true));
+    return contacts;
+  }
+
+  // Takes over what the server says, stores it, then tells the listeners.
+  #apply({ cursor, chats, messages }) {
+    chats ??= [];
+    messages ??= [];
+    const added = [];
+    const changed = [];
+    const silent = new Set(messages.filter((m) => m.fault === 'silent_message' && !this.#messages.has(m.id)).map((m) => m.chat));
+    for (const record of chats) {
+      const before = this.chats.get(record.id);
+      const previousUnreadCount = before?.unreadCount ?? 0;
+      const chat = this.#chat(record);
+      if (silent.has(record.id)) continue;
+      if (!before) added.push(chat);
+      if (chat.unreadCount !== previousUnreadCount) {
+        changed.push(['chat.unread_count_changed', { chat, unreadCount: chat.unreadCount, previousUnreadCount }]);
+      }
+    }
+    const fresh = [];
+    for (const record of messages) {
+      const before = this.#messages.get(record.id);
+      const ackBefore = before?.ack ?? record.ack;
+      const message = this.#message(record);
+      if (!before) fresh.push(message);
+      if (record.from_me && record.ack > ackBefore) changed.push(ackEvent(message));
+    }
+    if (cursor > (this.#state.cursor ?? 0)) this.#state.cursor = cursor;
+    this.#save({ state: { cursor: this.#state.cursor }, chats, messages });
+    if (this.#history) return;
+    for (const chat of added) this.#events.emit('chat.new_chat', chat);
+    for (const message of fresh) if (message.record.fault !== 'silent_message') this.#announce(message);
+    for (const event of changed) this.#events.emit(...event);
+  }
+
+  #announce(message) {
+    message.isNewMsg = true;
+    if (message.record.fault === 'double_new_message') {
+      Object.assign(message, { type: 'ciphertext', body: undefined });
+      this.#events.emit('chat.new_message', message);
+      Object.assign(message, { type: 'chat', body: message.record.text });
+    }
+    this.#events.emit('chat.new_message', message);
+  }
+
+  // Resolves once the server has it; a lost connection only delays that.
+  send(key, text) {
+    const record = {
+      id: key._serialized, chat: key.remote._serialized, from_me: true,
+      text, ack: 0, t: unixTime(), order: NOT_SENT_YET,
+    };
+    const known = this.#messages.get(record.id);
+    if (known) return { message: known, result: this.#transmit(known.record) };
+    const message = this.#message(record);
+    this.#save({ messages: [record] });
+    this.#announce(message);
+    return { message, result: this.#transmit(record) };
+  }
+
+  async #transmit(record) {
+    const message = this.#messages.get(record.id);
+    const { chat, text } = record;
+    try {
+      const { message: sent } = await this.#socket.request({ type: 'send', chat, key: message.id.id, text });
+      // An update may have said so already, and more.
+      if (sent.ack > message.ack) {
+        this.#message(sent);
+        this.#save({ messages: [sent] });
+        this.#events.emit(...ackEvent(message));
+      }
+      return { messageSendResult: 'OK', t: sent.t, count: null };
+    } catch (error) {
+      if (error.message === 'disconnected') return { messageSendResult: 'ERROR_NETWORK' };
+      const failed = { ...record, ack: -1 };
+      this.#message(failed);
+      this.#save({ messages: [failed] });
+      return { messageSendResult: 'ERROR_UNKNOWN' };
+    }
+  }
+
+  setUnread(chat, unread) {
+    const previousUnreadCount = chat.unreadCount;
+    if (unread === previousUnreadCount) return;
+    chat.set({ ...chat.record, unread });
+    this.#save({ chats: [chat.record] });
+    this.#request({ type: unread ? 'unread' : 'read', chat: chat.id._serialized });
+    this.#events.emit('chat.unread_count_changed', { chat, unreadCount: unread, previousUnreadCount });
+  }
+
+  setPresence(chat, state) {
+    this.#request({ type: 'presence', chat: chat.id._serialized, state });
+  }
+
+  async exists(wid) {
+    const { exists } = await this.#socket.request({ type: 'exists', chat: wid._serialized });
+    return exists;
+  }
+
+  // For what needs no answer: when it fails, the next sync tells what holds.
+  #request(frame) {
+    this.#socket.request(frame).catch(() => {});
+  }
+
+  newKey(wid) {
+    return new MsgKey({ fromMe: true, remote: wid, id: MsgKey.newId() });
+  }
+}
+
+const byOrder = (a, b) => (a?.record.order ?? 0) - (b?.record.order ?? 0) || (a?.t ?? 0) - (b?.t ?? 0);
+
+const ackEvent = (message) => ['chat.msg_ack_change', { ack: message.ack, chat: message.to, ids: [message.id] }];
