@@ -1,0 +1,61 @@
+package crm
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/lock"
+
+	"ipnoelp.io/platform/migrations"
+)
+
+// Migrate brings the database to this program's version. A database made from
+// the current template needs one query; otherwise an advisory lock keeps two
+// processes apart.
+func (s *Store) Migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations.FS, "slice")
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer db.Close() // the pool itself stays open
+	locker, err := lock.NewPostgresSessionLocker()
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	p, err := goose.NewProvider(goose.DialectPostgres, db, files, goose.WithSessionLocker(locker), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	pending, err := s.pending(ctx, p)
+	if err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	if !pending {
+		return nil
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	return nil
+}
+
+// pending looks without the lock and without making goose's table.
+func (s *Store) pending(ctx context.Context, p *goose.Provider) (bool, error) {
+	var exists bool
+	if err := s.pool.QueryRow(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&exists); err != nil {
+		return false, err
+	}
+	if !exists {
+		return true, nil
+	}
+	var version int64
+	if err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id) FILTER (WHERE is_applied), 0) FROM goose_db_version`).Scan(&version); err != nil {
+		return false, err
+	}
+	sources := p.ListSources()
+	return version < sources[len(sources)-1].Version, nil
+}

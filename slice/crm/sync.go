@@ -1,0 +1,139 @@
+package crm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"time"
+
+	"ipnoelp.io/platform/slice/whatsapp"
+)
+
+// scope says how much is compared with WhatsApp.
+type scope int
+
+const (
+	nothing     scope = iota
+	recentChats       // on a timer: what changed lately
+	allChats          // when the session became ready, and when events were lost
+)
+
+const (
+	recentChatCount = 20
+	allChatCount    = 500
+	pageSize        = 50 // messages in one look at a chat
+	maxPages        = 10 // looks at one chat, back to what is known
+)
+
+// syncPlan is what is still to be compared.
+type syncPlan struct {
+	scope scope             // listed next; nothing when the list is being worked on
+	chats []whatsapp.Chat   // still to be compared
+	seen  map[string]uint64 // by chat, a hash of what WhatsApp said last; spares the database
+}
+
+func (p *syncPlan) plan(s scope) { p.scope = max(p.scope, s) }
+
+// syncNext does one step of comparing what is stored with WhatsApp. It reports
+// whether there was something to do.
+func (s *Service) syncNext(ctx context.Context) bool {
+	if s.wa.Status().State != whatsapp.StateReady {
+		s.sync.chats = nil
+		return false
+	}
+	if len(s.sync.chats) > 0 {
+		chat := s.sync.chats[0]
+		s.sync.chats = s.sync.chats[1:]
+		if err := s.syncChat(ctx, chat); err != nil {
+			s.syncFailed(err)
+		} else if len(s.sync.chats) == 0 {
+			s.failStale(ctx)
+		}
+		return true
+	}
+	if s.sync.scope == nothing {
+		return false
+	}
+	count := recentChatCount
+	if s.sync.scope == allChats || s.sync.seen == nil {
+		count = allChatCount
+		s.sync.seen = make(map[string]uint64)
+	}
+	s.sync.scope = nothing
+	chats, err := s.wa.Chats(ctx, count)
+	if err != nil {
+		s.syncFailed(err)
+		return false
+	}
+	s.sync.chats = chats
+	if len(chats) == 0 {
+		s.failStale(ctx)
+	}
+	return true
+}
+
+// syncFailed gives up until the timer comes round; then all is compared.
+func (s *Service) syncFailed(err error) {
+	s.sync.chats, s.sync.seen = nil, nil
+	if !errors.Is(err, whatsapp.ErrNotReady) && !errors.Is(err, context.Canceled) {
+		s.log.Error("comparison with whatsapp failed; it is tried again", "error", err)
+	}
+}
+
+// syncChat stores what WhatsApp has of one chat and the slice has not. It goes
+// back until it meets a message that is known; in a chat that is new it stops
+// after the first page.
+func (s *Service) syncChat(ctx context.Context, chat whatsapp.Chat) error {
+	before := ""
+	var hash uint64
+	for page := range maxPages {
+		messages, err := s.wa.Messages(ctx, chat.ID, pageSize, before)
+		if err != nil {
+			return err
+		}
+		if page == 0 {
+			hash = fingerprint(chat, messages)
+			if s.sync.seen[chat.ID] == hash {
+				return nil
+			}
+		}
+		known, err := s.store.known(ctx, chat.ID, messages)
+		if err != nil {
+			return err
+		}
+		ch, err := s.store.SaveMessages(ctx, chat, messages, history)
+		if err != nil {
+			return err
+		}
+		s.tell(ch)
+		if known.chatIsNew || known.messages > 0 || len(messages) < pageSize {
+			break
+		}
+		before = messages[0].ID
+	}
+	s.sync.seen[chat.ID] = hash
+	return nil
+}
+
+func fingerprint(chat whatsapp.Chat, messages []whatsapp.Message) uint64 {
+	h := fnv.New64a()
+	json.NewEncoder(h).Encode([]any{chat, messages}) // plain structs to a hash: cannot fail
+	return h.Sum64()
+}
+
+// failStale marks as failed what can no longer be pending. It asks the database
+// only while something was pending.
+func (s *Service) failStale(ctx context.Context) {
+	if !s.waiting {
+		return
+	}
+	acks, err := s.store.FailStale(ctx, time.Now())
+	if err == nil {
+		s.tellAcks(acks)
+		s.waiting, err = s.store.Waiting(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
+		s.log.Error("stale messages cannot be failed", "error", err)
+	}
+}

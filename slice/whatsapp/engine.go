@@ -1,0 +1,267 @@
+package whatsapp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// ErrNotReady says that nothing can be asked of WhatsApp in the present state.
+var ErrNotReady = errors.New("whatsapp is not ready")
+
+// Engine holds one WhatsApp session. All methods are safe for concurrent use.
+type Engine struct {
+	cfg Config
+	log *slog.Logger
+
+	viewers  atomic.Int64  // people who look at the status right now
+	lastLook atomic.Int64  // Unix nanoseconds of the latest look
+	looked   chan struct{} // has one entry when somebody came to look
+
+	mu       sync.Mutex // guards the following fields
+	status   Status
+	snapshot snapshot  // the latest, zero when no page is loaded
+	browser  *browser  // nil when none runs
+	linked   bool      // a phone was linked when the page last knew
+	upSince  time.Time // when the page was first loaded; zero when it is not
+	downAt   time.Time // when it was lost; zero when it is loaded or never was
+	sink     func(Event)
+
+	refreshing sync.Mutex // one refresh of the QR code at a time
+}
+
+// New returns an engine that does nothing before Run.
+func New(cfg Config) *Engine {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.probeEvery == 0 {
+		cfg.probeEvery = defaultProbeEvery
+	}
+	return &Engine{
+		cfg:    cfg,
+		log:    cfg.Logger,
+		looked: make(chan struct{}, 1),
+		status: Status{State: StateStarting, Since: time.Now().UTC()},
+	}
+}
+
+// Status returns the present status.
+func (e *Engine) Status() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.status
+}
+
+// maxOutage is how long a page that was loaded may be gone before the engine
+// counts as unhealthy: a browser that is restarted is back in seconds, and
+// whoever looks should meanwhile see the state and no error.
+const maxOutage = time.Minute
+
+// Healthy reports whether the page was loaded and, if it was lost since, has
+// not been gone for long.
+func (e *Engine) Healthy() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.upSince.IsZero() {
+		return true
+	}
+	return !e.downAt.IsZero() && time.Since(e.downAt) < maxOutage
+}
+
+// Run keeps a browser with the page running until ctx ends, and closes it
+// gracefully then. Events go to sink, one at a time; sink must not wait.
+// Run fails only when the profile cannot be used.
+func (e *Engine) Run(ctx context.Context, sink func(Event)) error {
+	unlock, err := lockProfile(e.cfg.ProfileDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	e.mu.Lock()
+	e.sink = sink
+	e.mu.Unlock()
+
+	wait, failures := minRestartWait, 0
+	for {
+		started := time.Now()
+		loaded, err := e.session(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if loaded {
+			failures = 0
+		}
+		if time.Since(started) > healthyFor {
+			wait = minRestartWait
+		}
+		failures++
+		e.log.Error("whatsapp session ended; it is started again", "error", err, "wait", wait, "failures", failures)
+		state := StateStarting
+		if failures >= failedAfter {
+			state = StateFailed
+		}
+		e.lost(state, reasonOf(err))
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, maxRestartWait)
+	}
+}
+
+// Why a session ended.
+var (
+	errBrowserLost = errors.New("the browser is gone")
+	errCrashed     = errors.New("the page crashed")
+	errHangs       = errors.New("the page does not answer")
+	errNeverReady  = errors.New("the page did not become ready")
+)
+
+func reasonOf(err error) string {
+	switch {
+	case errors.Is(err, errBrowserLost):
+		return "The browser stopped and is started again."
+	case errors.Is(err, errCrashed):
+		return "WhatsApp Web crashed and is started again."
+	case errors.Is(err, errHangs):
+		return "WhatsApp Web stopped answering and is started again."
+	}
+	return "WhatsApp Web could not be opened; it is tried again."
+}
+
+// session runs one browser until it fails or ctx ends. It reports whether the
+// page was ever loaded.
+func (e *Engine) session(ctx context.Context) (loaded bool, err error) {
+	b, err := launch(ctx, e.cfg)
+	if err != nil {
+		return false, err
+	}
+	e.mu.Lock()
+	e.browser = b
+	e.mu.Unlock()
+	defer func() {
+		e.mu.Lock()
+		e.browser = nil
+		e.mu.Unlock()
+		if cerr := b.close(); cerr != nil {
+			e.log.Warn("browser was not closed gracefully", "error", cerr)
+		}
+	}()
+	if err := b.navigate(ctx, e.cfg.URL); err != nil {
+		return false, err
+	}
+	s := &watch{engine: e, browser: b, navigated: time.Now()}
+	err = s.run(ctx)
+	return s.everReady, err
+}
+
+// lost records that there is no page.
+func (e *Engine) lost(state State, reason string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.snapshot = snapshot{}
+	if !e.upSince.IsZero() {
+		e.upSince, e.downAt = time.Time{}, time.Now()
+	}
+	e.setLocked(Status{State: state, Reason: reason})
+}
+
+// newDocument forgets what the previous document said. The status stays until
+// the new one says otherwise.
+func (e *Engine) newDocument() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.snapshot = snapshot{}
+}
+
+// apply takes in what the page says of itself.
+func (e *Engine) apply(s snapshot) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s.At < e.snapshot.At {
+		return // overtaken: answers and events come on different ways
+	}
+	e.snapshot = s
+	state, reason := s.state()
+	if state != StateStarting && e.upSince.IsZero() {
+		e.upSince, e.downAt = time.Now(), time.Time{}
+	}
+	if e.linked && s.Ready && !s.Authenticated && state != StateLoggedOut && state != StateStarting {
+		// The page may show the next code at once: say what happened first.
+		e.setLocked(Status{State: StateLoggedOut, Reason: reasonLoggedOut})
+	}
+	if state != StateStarting {
+		e.linked = state.Linked()
+	}
+	next := Status{State: state, Reason: reason}
+	switch {
+	case state == StateQR:
+		qr, err := e.qrLocked(s)
+		if err != nil {
+			e.log.Error("QR code cannot be drawn", "error", err)
+			next = Status{State: StateFailed, Reason: "The QR code could not be drawn."}
+			break
+		}
+		next.QR = qr
+	case state.Linked():
+		next.Account = s.account()
+	}
+	e.setLocked(next)
+}
+
+// qrLocked draws the code, unless it is the one that is shown already.
+func (e *Engine) qrLocked(s snapshot) (*QR, error) {
+	expires := s.qrTime().Add(qrLifetime).UTC()
+	if q := e.status.QR; q != nil && q.Text == s.QR {
+		return q, nil
+	}
+	image, err := qrImage(s.QR)
+	if err != nil {
+		return nil, err
+	}
+	return &QR{Text: s.QR, Image: image, ExpiresAt: expires}, nil
+}
+
+// setLocked makes next the status and tells the sink if it differs.
+func (e *Engine) setLocked(next Status) {
+	old := e.status
+	next.Since = old.Since
+	if next.State != old.State {
+		next.Since = time.Now().UTC()
+		e.log.Info("whatsapp state", "state", next.State, "was", old.State, "reason", next.Reason)
+	}
+	if next.State == old.State && next.Reason == old.Reason && equalQR(next.QR, old.QR) && equalAccount(next.Account, old.Account) {
+		return
+	}
+	e.status = next
+	if e.sink != nil {
+		e.sink(StatusChanged{next})
+	}
+}
+
+func equalQR(a, b *QR) bool { return a == b || a != nil && b != nil && a.Text == b.Text }
+
+func equalAccount(a, b *Account) bool { return a == b || a != nil && b != nil && *a == *b }
+
+// emit passes an event on.
+func (e *Engine) emit(ev Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sink(ev)
+}
+
+// active returns the browser and the latest snapshot.
+func (e *Engine) active() (*browser, snapshot, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.browser == nil {
+		return nil, snapshot{}, fmt.Errorf("%w: no browser runs", ErrNotReady)
+	}
+	return e.browser, e.snapshot, nil
+}

@@ -1,0 +1,114 @@
+package whatsapp
+
+import "time"
+
+// State is where the WhatsApp session stands, as a user sees it.
+type State string
+
+const (
+	StateStarting        State = "starting"         // browser or page are not ready
+	StateQR              State = "qr"               // a QR code waits to be scanned
+	StatePairingCode     State = "pairing_code"     // a code waits to be typed on the phone
+	StatePasskeyRequired State = "passkey_required" // WhatsApp wants a passkey before it links
+	StateSyncing         State = "syncing"          // linked, history is being loaded
+	StateReady           State = "ready"            // linked, sends and receives
+	StateOffline         State = "offline"          // linked, no connection to WhatsApp
+	StateConflict        State = "conflict"         // the session is open somewhere else
+	StateLoggedOut       State = "logged_out"       // the link was ended; a new QR code follows
+	StateFailed          State = "failed"           // Reason says why
+)
+
+// Linked reports whether a phone is linked in this state.
+func (s State) Linked() bool {
+	switch s {
+	case StateSyncing, StateReady, StateOffline, StateConflict:
+		return true
+	}
+	return false
+}
+
+// Status is the state of the session with what belongs to it.
+type Status struct {
+	State   State     `json:"state"`
+	QR      *QR       `json:"qr"`      // only in StateQR
+	Account *Account  `json:"account"` // only when linked
+	Reason  string    `json:"reason"`  // for a person; why failed, offline, conflict
+	Since   time.Time `json:"since"`   // when the state was entered
+}
+
+// QR is the code that links a phone.
+type QR struct {
+	Text      string    `json:"text"`
+	Image     string    `json:"image"` // a PNG as data URI
+	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// Account is the linked WhatsApp account.
+type Account struct {
+	ID    string `json:"id"`    // 4915112345678@c.us
+	Phone string `json:"phone"` // +4915112345678; "" when WhatsApp does not say
+	Name  string `json:"name"`
+}
+
+// Chat is a conversation as WhatsApp lists it.
+type Chat struct {
+	ID      string
+	Name    string
+	Phone   string // "" for groups and contacts known by LID only
+	IsGroup bool
+	Unread  int
+}
+
+// TypeCiphertext is the type of a message that is not decrypted yet; the same
+// message follows again with its text.
+const TypeCiphertext = "ciphertext"
+
+// Message is one message of a chat.
+type Message struct {
+	ID         string // WhatsApp's id
+	ChatID     string
+	FromMe     bool
+	SenderID   string
+	SenderName string
+	Type       string // "text", "image", …; see messageTypes
+	Text       string
+	Ack        int // -1 failed, 0 pending, 1 sent, 2 delivered, 3 read, 4 played
+	SentAt     time.Time
+}
+
+// Sent is WhatsApp's answer to a message that was handed over.
+type Sent struct {
+	ID  string
+	Ack int
+}
+
+// Event is something that happened in WhatsApp: one of the types below.
+type Event interface{ event() }
+
+// StatusChanged carries the new status.
+type StatusChanged struct{ Status Status }
+
+// MessageSeen is a message, incoming or outgoing, possibly seen before.
+type MessageSeen struct {
+	Chat    Chat
+	Message Message
+}
+
+// AckChanged says how far messages got.
+type AckChanged struct {
+	IDs []string
+	Ack int
+}
+
+// ChatRead says that a chat was read on the phone.
+type ChatRead struct{ ChatID string }
+
+// EventsLost says that events were dropped or may have been missed: what is
+// known must be compared with WhatsApp.
+type EventsLost struct{}
+
+func (StatusChanged) event() {}
+func (MessageSeen) event()   {}
+func (AckChanged) event()    {}
+func (ChatRead) event()      {}
+func (EventsLost) event()    {}
