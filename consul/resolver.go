@@ -1,0 +1,190 @@
+package consul
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"golang.org/x/sync/singleflight"
+
+	"ipnoelp.io/platform"
+)
+
+const (
+	resolveFresh   = time.Second      // an address this young is used as it is
+	resolveStale   = 10 * time.Second // up to this age it is used while it is looked up again
+	resolveTimeout = 2 * time.Second  // for one look-up; the local agent answers in well under 1 ms
+	resolveEntries = 16384            // addresses remembered, several times the slices of one installation
+)
+
+// Resolver finds the address of a slice through the local Consul agent. The
+// agent streams the health of each service that was asked for, so that a
+// look-up costs no round trip to the servers; in front of it is a table with
+// the last address of each slice, which stays in use while Consul is down. It
+// is safe for concurrent use.
+type Resolver struct {
+	health  *api.Health
+	log     *slog.Logger
+	now     func() time.Time
+	flights singleflight.Group
+	refresh sync.WaitGroup // look-ups in the background
+
+	mu     sync.RWMutex
+	closed bool                   // guarded by mu
+	table  map[int]*resolverEntry // guarded by mu
+}
+
+// resolverEntry is replaced, never changed, but for its flags.
+type resolverEntry struct {
+	addr       string
+	at         time.Time   // when Consul said so
+	refreshing atomic.Bool // a look-up in the background is under way
+	invalid    atomic.Bool // somebody found it wrong
+}
+
+// NewResolver returns a resolver that asks through client. Close it when no
+// more calls are made.
+func NewResolver(client *api.Client, log *slog.Logger) *Resolver {
+	return &Resolver{health: client.Health(), log: log, now: time.Now, table: make(map[int]*resolverEntry)}
+}
+
+// Resolve returns the address ("host:port") of a slice. Returns ErrUnavailable
+// if no instance of it is healthy, or if Consul cannot be asked and never was.
+func (r *Resolver) Resolve(ctx context.Context, number int) (string, error) {
+	r.mu.RLock()
+	e := r.table[number]
+	r.mu.RUnlock()
+	if e != nil && !e.invalid.Load() {
+		switch age := r.now().Sub(e.at); {
+		case age < resolveFresh:
+			return e.addr, nil
+		case age < resolveStale:
+			r.refreshInBackground(number, e)
+			return e.addr, nil
+		}
+	}
+	return r.lookUp(ctx, number, e)
+}
+
+// Invalidate says that addr turned out not to be the slice's. If it is still
+// what the table holds, the next Resolve asks Consul's servers, past the
+// agent's cache.
+func (r *Resolver) Invalidate(number int, addr string) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if e := r.table[number]; e != nil && e.addr == addr {
+		e.invalid.Store(true)
+	}
+}
+
+// Close waits for the look-ups that run in the background.
+func (r *Resolver) Close() {
+	r.mu.Lock()
+	r.closed = true
+	r.mu.Unlock()
+	r.refresh.Wait()
+}
+
+func (r *Resolver) refreshInBackground(number int, e *resolverEntry) {
+	if !e.refreshing.CompareAndSwap(false, true) {
+		return
+	}
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	if r.closed {
+		return
+	}
+	r.refresh.Go(func() {
+		defer e.refreshing.Store(false)
+		r.lookUp(context.Background(), number, e) // bounded by resolveTimeout; what failed is logged there
+	})
+}
+
+// lookUp asks Consul, once for all who ask for the same slice at the same
+// time. last is what the table held, nil if nothing.
+func (r *Resolver) lookUp(ctx context.Context, number int, last *resolverEntry) (string, error) {
+	consistent := last != nil && last.invalid.Load()
+	// Who knows the address to be wrong does not wait for a look-up that was
+	// begun without that knowledge.
+	key := strconv.Itoa(number)
+	if consistent {
+		key += " consistent"
+	}
+	result := r.flights.DoChan(key, func() (any, error) { return r.ask(number, consistent, last) })
+	select {
+	case <-ctx.Done():
+		return "", fmt.Errorf("resolve %s: %w", platform.SliceName(number), ctx.Err())
+	case res := <-result:
+		if res.Err != nil {
+			return "", res.Err
+		}
+		return res.Val.(string), nil
+	}
+}
+
+func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string, error) {
+	// Not the caller's context: others wait for the same answer.
+	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
+	defer cancel()
+	name := platform.SliceName(number)
+	opts := &api.QueryOptions{UseCache: !consistent, RequireConsistent: consistent}
+	services, _, err := r.health.Service(name, "", true, opts.WithContext(ctx))
+	if err != nil {
+		if last == nil {
+			return "", platform.Errorf(platform.ErrUnavailable, "The service directory does not answer. Try again shortly.").
+				WithCause(fmt.Errorf("resolve %s: %w", name, err))
+		}
+		r.log.Warn("consul does not answer, the last good address stays in use", "slice", number, "error", err)
+		// Not asked again for every request while Consul is down.
+		r.store(number, last.addr)
+		return last.addr, nil
+	}
+	if len(services) == 0 {
+		r.mu.Lock()
+		delete(r.table, number)
+		r.mu.Unlock()
+		return "", platform.Errorf(platform.ErrUnavailable, "Your workspace is starting. Try again in a few seconds.").
+			WithCause(fmt.Errorf("resolve %s: no healthy instance", name))
+	}
+	addr := address(newest(services))
+	r.store(number, addr)
+	return addr, nil
+}
+
+func (r *Resolver) store(number int, addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, known := r.table[number]; !known && len(r.table) >= resolveEntries {
+		for n := range r.table { // any: it is looked up again when needed
+			delete(r.table, n)
+			break
+		}
+	}
+	r.table[number] = &resolverEntry{addr: addr, at: r.now()}
+}
+
+// newest returns the instance that was registered last: while a slice moves,
+// the old one may still be passing.
+func newest(services []*api.ServiceEntry) *api.ServiceEntry {
+	best := services[0]
+	for _, s := range services[1:] {
+		if s.Service.CreateIndex > best.Service.CreateIndex {
+			best = s
+		}
+	}
+	return best
+}
+
+func address(s *api.ServiceEntry) string {
+	host := s.Service.Address
+	if host == "" {
+		host = s.Node.Address
+	}
+	return net.JoinHostPort(host, strconv.Itoa(s.Service.Port))
+}

@@ -1,0 +1,200 @@
+package consul
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+
+	"ipnoelp.io/platform"
+)
+
+// agent is a Consul agent's health endpoint that a test can steer.
+type agent struct {
+	mu       sync.Mutex
+	services []*api.ServiceEntry // guarded by mu
+	down     bool                // guarded by mu
+	gate     chan struct{}       // guarded by mu; when set, each answer waits for it
+	queries  []url.Values        // guarded by mu
+}
+
+func (a *agent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	a.mu.Lock()
+	a.queries = append(a.queries, r.URL.Query())
+	services, down, gate := a.services, a.down, a.gate
+	a.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
+	if down {
+		http.Error(w, "No cluster leader", http.StatusInternalServerError)
+		return
+	}
+	json.NewEncoder(w).Encode(services)
+}
+
+func (a *agent) set(f func()) { a.mu.Lock(); defer a.mu.Unlock(); f() }
+
+func (a *agent) asked() int { a.mu.Lock(); defer a.mu.Unlock(); return len(a.queries) }
+
+func instance(host string, port int, index uint64) *api.ServiceEntry {
+	return &api.ServiceEntry{
+		Node:    &api.Node{Address: "10.0.0.9"},
+		Service: &api.AgentService{Address: host, Port: port, CreateIndex: index},
+	}
+}
+
+type clock struct{ at atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()) }
+func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
+
+func newTestResolver(t testing.TB) (*Resolver, *agent, *clock) {
+	t.Helper()
+	a := &agent{services: []*api.ServiceEntry{instance("127.0.0.1", 2001, 1)}}
+	srv := httptest.NewServer(a)
+	t.Cleanup(srv.Close)
+	client, err := api.NewClient(&api.Config{Address: srv.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := NewResolver(client, slog.New(slog.DiscardHandler))
+	c := &clock{}
+	c.advance(time.Hour)
+	r.now = c.now
+	t.Cleanup(r.Close)
+	return r, a, c
+}
+
+func mustResolve(t testing.TB, r *Resolver, number int, want string) {
+	t.Helper()
+	got, err := r.Resolve(t.Context(), number)
+	if err != nil || got != want {
+		t.Fatalf("resolved %q, %v; want %q", got, err, want)
+	}
+}
+
+func TestResolverRemembersAndRefreshes(t *testing.T) {
+	r, a, c := newTestResolver(t)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	if n := a.asked(); n != 1 {
+		t.Fatalf("asked %d times for a fresh address, want 1", n)
+	}
+	if q := a.queries[0]; !q.Has("cached") || !q.Has("passing") {
+		t.Errorf("query %v, want passing and cached", q)
+	}
+	// Stale: answered at once, looked up behind.
+	a.set(func() { a.services = []*api.ServiceEntry{instance("127.0.0.1", 2002, 2)} })
+	c.advance(2 * resolveFresh)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	r.refresh.Wait()
+	mustResolve(t, r, 7, "127.0.0.1:2002")
+	if n := a.asked(); n != 2 {
+		t.Errorf("asked %d times, want 2", n)
+	}
+	// Too old to be used unasked.
+	a.set(func() { a.services = []*api.ServiceEntry{instance("127.0.0.1", 2003, 3)} })
+	c.advance(2 * resolveStale)
+	mustResolve(t, r, 7, "127.0.0.1:2003")
+}
+
+func TestResolverInvalidate(t *testing.T) {
+	r, a, _ := newTestResolver(t)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	a.set(func() { a.services = []*api.ServiceEntry{instance("127.0.0.1", 2002, 2)} })
+	r.Invalidate(7, "127.0.0.1:9999") // not what the table holds
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	r.Invalidate(7, "127.0.0.1:2001")
+	mustResolve(t, r, 7, "127.0.0.1:2002")
+	a.set(func() {
+		if q := a.queries[len(a.queries)-1]; q.Has("cached") || !q.Has("consistent") {
+			t.Errorf("query %v, want consistent and not cached", q)
+		}
+	})
+	r.Invalidate(7, "127.0.0.1:2001") // too late: replaced already
+	mustResolve(t, r, 7, "127.0.0.1:2002")
+	if n := a.asked(); n != 2 {
+		t.Errorf("asked %d times, want 2", n)
+	}
+}
+
+func TestResolverConsulDown(t *testing.T) {
+	r, a, c := newTestResolver(t)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	a.set(func() { a.down = true })
+	c.advance(time.Hour)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	r.Invalidate(7, "127.0.0.1:2001")
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	if _, err := r.Resolve(t.Context(), 8); platform.CodeOf(err) != platform.ErrUnavailable {
+		t.Errorf("unknown slice: error %v, want unavailable", err)
+	}
+	a.set(func() { a.down, a.services = false, nil })
+	c.advance(time.Hour)
+	if _, err := r.Resolve(t.Context(), 7); platform.CodeOf(err) != platform.ErrUnavailable {
+		t.Errorf("no healthy instance: error %v, want unavailable", err)
+	}
+}
+
+func TestResolverPicksTheNewestInstance(t *testing.T) {
+	r, a, _ := newTestResolver(t)
+	a.set(func() {
+		a.services = []*api.ServiceEntry{instance("127.0.0.1", 2001, 5), instance("", 2002, 9), instance("127.0.0.1", 2003, 7)}
+	})
+	mustResolve(t, r, 7, "10.0.0.9:2002")
+}
+
+func TestResolverAsksOnceForMany(t *testing.T) {
+	r, a, _ := newTestResolver(t)
+	gate := make(chan struct{})
+	a.set(func() { a.gate = gate })
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if _, err := r.Resolve(t.Context(), 7); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := r.Resolve(gone, 7); err == nil {
+		t.Error("a caller that left was answered")
+	}
+	close(gate)
+	wg.Wait()
+	// Callers that came after the answer find it in the table.
+	if n := a.asked(); n != 1 {
+		t.Errorf("asked %d times, want 1", n)
+	}
+}
+
+func TestResolverTableIsBounded(t *testing.T) {
+	r, _, _ := newTestResolver(t)
+	for n := range resolveEntries + 100 {
+		r.store(n, "127.0.0.1:1")
+	}
+	if len(r.table) != resolveEntries {
+		t.Errorf("%d entries, want %d", len(r.table), resolveEntries)
+	}
+}
+
+func BenchmarkResolve(b *testing.B) {
+	r, _, _ := newTestResolver(b)
+	mustResolve(b, r, 7, "127.0.0.1:2001")
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			r.Resolve(context.Background(), 7)
+		}
+	})
+}
