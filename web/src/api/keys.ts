@@ -1,0 +1,13 @@
+/** The keys of the query cache, in one place. */
+export const keys = {
+  me: ['me'],
+  leftOnPurpose: ['left-on-purpose'],
+  config: ['config'],
+  whatsapp: ['whatsapp'],
+  chats: ['chats'],
+  messages: (chatID: string) => ['messages', chatID],
+  allMessages: ['messages'],
+  outbox: ['outbox'],
+  pool: ['pool'],
+  slices: (state: string | null) => ['slices', state],
+} as const;

@@ -1,0 +1,56 @@
+import { createBrowserRouter } from 'react-router';
+import { LogInPage } from '../pages/auth/LogInPage';
+import { SignUpPage } from '../pages/auth/SignUpPage';
+import { ChatsPage } from '../pages/inbox/ChatsPage';
+import { NoChatSelected } from '../pages/inbox/NoChatSelected';
+import { ThreadPage } from '../pages/inbox/ThreadPage';
+import { LinkPage } from '../pages/link/LinkPage';
+import { NotFoundPage } from '../pages/NotFoundPage';
+import { ErrorPage } from './ErrorPage';
+import { Home, OnlyAdmins, OnlyAnonymous, RequireSession } from './gates';
+import { Root } from './Root';
+import { SliceGate } from './SliceGate';
+
+// None of these paths may begin with /auth, /api, /admin or /socket.io: those
+// are the gateway's.
+export const router = createBrowserRouter([
+  {
+    element: <Root />,
+    errorElement: <ErrorPage />,
+    hydrateFallbackElement: <></>,
+    children: [
+      {
+        element: <OnlyAnonymous />,
+        children: [
+          { path: '/login', element: <LogInPage /> },
+          { path: '/signup', element: <SignUpPage /> },
+        ],
+      },
+      {
+        element: <RequireSession />,
+        children: [
+          { path: '/', element: <Home /> },
+          {
+            element: <OnlyAdmins />,
+            children: [{ path: '/platform', lazy: () => import('../pages/platform/PlatformPage') }],
+          },
+          {
+            element: <SliceGate />,
+            children: [
+              { path: '/link', element: <LinkPage /> },
+              {
+                path: '/chats',
+                element: <ChatsPage />,
+                children: [
+                  { index: true, element: <NoChatSelected /> },
+                  { path: ':chatID', element: <ThreadPage /> },
+                ],
+              },
+            ],
+          },
+        ],
+      },
+      { path: '*', element: <NotFoundPage /> },
+    ],
+  },
+]);

@@ -1,0 +1,40 @@
+import { Alert, Anchor } from '@mantine/core';
+import { IconClockPause } from '@tabler/icons-react';
+import { Link, useLocation } from 'react-router';
+import type { LogInState } from '../../app/gates';
+import { useLogIn } from '../../session/session';
+import { AuthLayout } from './AuthLayout';
+import { CredentialsForm } from './CredentialsForm';
+import { validateLogIn } from './validate';
+
+export function LogInPage() {
+  const logIn = useLogIn();
+  const location = useLocation();
+  const state = location.state as LogInState | null;
+  return (
+    <AuthLayout
+      title="Welcome back"
+      lead={
+        <>
+          New here?{' '}
+          <Anchor component={Link} to="/signup" c="var(--app-accent-text)">
+            Create an account
+          </Anchor>
+        </>
+      }
+    >
+      {state?.expired && logIn.isIdle && (
+        <Alert mb="md" variant="light" color="yellow" icon={<IconClockPause aria-hidden />}>
+          Your session has ended. Please log in again.
+        </Alert>
+      )}
+      <CredentialsForm
+        submitLabel="Log in"
+        validate={validateLogIn}
+        onSubmit={(credentials) => logIn.mutate(credentials)}
+        pending={logIn.isPending}
+        error={logIn.error}
+      />
+    </AuthLayout>
+  );
+}

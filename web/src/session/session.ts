@@ -1,0 +1,66 @@
+import { useMutation, useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
+import { fetchMe, logIn, logOut, signUp } from '../api/auth';
+import { keys } from '../api/keys';
+import type { Me } from '../api/types';
+
+/** How often a user without a slice asks while the WebSocket is not there. */
+export const POLL_MS = 3_000;
+
+/** null: nobody is logged in. */
+export function useMe(pollMs: number | false = false) {
+  return useQuery({
+    queryKey: keys.me,
+    queryFn: ({ signal }) => fetchMe(signal),
+    staleTime: 30_000,
+    refetchInterval: pollMs,
+  });
+}
+
+/** For pages behind RequireSession, where somebody is logged in. */
+export function useUser(): Me {
+  const { data } = useMe();
+  if (!data) throw new Error('useUser is used outside RequireSession');
+  return data;
+}
+
+export function useLogIn() {
+  const queryClient = useQueryClient();
+  return useMutation({ mutationFn: logIn, onSuccess: (me) => beginSession(queryClient, me) });
+}
+
+export function useSignUp() {
+  const queryClient = useQueryClient();
+  return useMutation({ mutationFn: signUp, onSuccess: (me) => beginSession(queryClient, me) });
+}
+
+export function useLogOut() {
+  const queryClient = useQueryClient();
+  return useMutation({
+    mutationFn: logOut,
+    onSuccess: async () => {
+      await queryClient.cancelQueries();
+      queryClient.setQueryData(keys.leftOnPurpose, true);
+      queryClient.setQueryData(keys.me, null);
+      forgetUser(queryClient);
+    },
+  });
+}
+
+/** True after the user chose to log out; false when a session ended by itself. */
+export function leftOnPurpose(queryClient: QueryClient): boolean {
+  return queryClient.getQueryData(keys.leftOnPurpose) === true;
+}
+
+async function beginSession(queryClient: QueryClient, me: Me): Promise<void> {
+  // An answer to an earlier "who am I" must not overwrite this one.
+  await queryClient.cancelQueries({ queryKey: keys.me });
+  forgetUser(queryClient);
+  queryClient.setQueryData(keys.leftOnPurpose, false);
+  queryClient.setQueryData(keys.me, me);
+}
+
+// Nothing of one user's is left for the next who uses this browser.
+function forgetUser(queryClient: QueryClient): void {
+  const kept: readonly unknown[] = [keys.me[0], keys.config[0], keys.leftOnPurpose[0]];
+  queryClient.removeQueries({ predicate: (query) => !kept.includes(query.queryKey[0]) });
+}
