@@ -1,6 +1,6 @@
 # The gateway: stateless, two or more instances behind the edge.
 #
-# Secrets (Nomad Variable nomad/jobs/gateway): database_url, consul_token,
+# Secrets (Nomad Variable nomad/jobs/gateway): database_url, consul_http_token,
 # platform_key, admin_email, admin_password (the last two only for the first
 # admin; may be absent).
 
@@ -131,7 +131,7 @@ job "gateway" {
         data        = <<-EOT
           {{ with nomadVar "nomad/jobs/gateway" }}
           DATABASE_URL={{ .database_url }}
-          CONSUL_HTTP_TOKEN={{ .consul_token }}
+          CONSUL_HTTP_TOKEN={{ .consul_http_token }}
           PLATFORM_KEY={{ .platform_key }}
           ADMIN_EMAIL={{ .admin_email }}
           ADMIN_PASSWORD={{ .admin_password }}

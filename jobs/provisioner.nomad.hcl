@@ -1,7 +1,7 @@
 # The provisioner: two instances, one of which acts (a Consul lock decides).
 #
 # Secrets (Nomad Variable nomad/jobs/provisioner): database_url, nomad_token,
-# consul_token, platform_key.
+# consul_http_token, platform_key.
 
 variable "image" {
   type        = string
@@ -161,7 +161,7 @@ job "provisioner" {
           {{ with nomadVar "nomad/jobs/provisioner" }}
           DATABASE_URL={{ .database_url }}
           NOMAD_TOKEN={{ .nomad_token }}
-          CONSUL_HTTP_TOKEN={{ .consul_token }}
+          CONSUL_HTTP_TOKEN={{ .consul_http_token }}
           PLATFORM_KEY={{ .platform_key }}
           {{ end }}
         EOT

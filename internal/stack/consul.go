@@ -50,7 +50,7 @@ func (c *Config) startConsul(ctx context.Context, program string, s *secrets) (*
 	defer cancel()
 	err = poll(waiting, 100*time.Millisecond, func() error {
 		if p.pid() == 0 {
-			return errors.New("the agent has ended")
+			return final{errors.New("the agent has ended")}
 		}
 		// A write that goes through shows a leader and the management token.
 		_, err := client.KV().Put(&consul.KVPair{Key: "platform/stack", Value: []byte(c.Name)}, nil)

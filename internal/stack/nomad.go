@@ -47,7 +47,7 @@ func (c *Config) startNomad(ctx context.Context, program string, s *secrets) (*n
 	defer cancel()
 	err = poll(waiting, 100*time.Millisecond, func() error {
 		if p.pid() == 0 {
-			return errors.New("the agent has ended")
+			return final{errors.New("the agent has ended")}
 		}
 		return nomadReady(client, s.NomadManagementToken)
 	})

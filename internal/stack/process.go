@@ -96,8 +96,11 @@ func (p process) gone(pid int) error {
 	return fmt.Errorf("process %d still runs", pid)
 }
 
-// poll calls f until it returns nil, and returns its last error when the
-// context ends first.
+// final wraps an error that no waiting will mend.
+type final struct{ error }
+
+// poll calls f until it returns nil or a final error, and returns its last
+// error when the context ends first.
 func poll(ctx context.Context, interval time.Duration, f func() error) error {
 	t := time.NewTicker(interval)
 	defer t.Stop()
@@ -105,6 +108,9 @@ func poll(ctx context.Context, interval time.Duration, f func() error) error {
 		err := f()
 		if err == nil {
 			return nil
+		}
+		if f, ok := err.(final); ok {
+			return f.error
 		}
 		select {
 		case <-ctx.Done():

@@ -5,6 +5,7 @@ package stack
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -195,14 +197,18 @@ func (s *Stack) whatsappURL() string {
 	return s.cfg.WhatsAppURL
 }
 
+// provisionerSecrets are named as the program's variables, in lower case.
+func (s *Stack) provisionerSecrets() map[string]string {
+	return map[string]string{
+		"database_url":      s.databaseURL(postgres.RoleProvisioner, s.secrets.ProvisionerPassword, postgres.DefaultDatabase),
+		"nomad_token":       s.secrets.NomadProvisionerToken,
+		"consul_http_token": s.secrets.ConsulProvisionerToken,
+		"platform_key":      s.secrets.PlatformKey,
+	}
+}
+
 func (s *Stack) runProvisioner(ctx context.Context) (string, error) {
-	err := putVariable(s.nomad, "provisioner", map[string]string{
-		"database_url": s.databaseURL(postgres.RoleProvisioner, s.secrets.ProvisionerPassword, postgres.DefaultDatabase),
-		"nomad_token":  s.secrets.NomadProvisionerToken,
-		"consul_token": s.secrets.ConsulProvisionerToken,
-		"platform_key": s.secrets.PlatformKey,
-	})
-	if err != nil {
+	if err := putVariable(s.nomad, "provisioner", s.provisionerSecrets()); err != nil {
 		return "", err
 	}
 	return s.runJob(ctx, "provisioner", map[string]any{
@@ -216,11 +222,11 @@ func (s *Stack) runProvisioner(ctx context.Context) (string, error) {
 
 func (s *Stack) runGateway(ctx context.Context) (string, error) {
 	err := putVariable(s.nomad, "gateway", map[string]string{
-		"database_url":   s.databaseURL(postgres.RoleGateway, s.secrets.GatewayPassword, postgres.DefaultDatabase),
-		"consul_token":   s.secrets.ConsulGatewayToken,
-		"platform_key":   s.secrets.PlatformKey,
-		"admin_email":    s.cfg.AdminEmail,
-		"admin_password": s.secrets.AdminPassword,
+		"database_url":      s.databaseURL(postgres.RoleGateway, s.secrets.GatewayPassword, postgres.DefaultDatabase),
+		"consul_http_token": s.secrets.ConsulGatewayToken,
+		"platform_key":      s.secrets.PlatformKey,
+		"admin_email":       s.cfg.AdminEmail,
+		"admin_password":    s.secrets.AdminPassword,
 	})
 	if err != nil {
 		return "", err
@@ -271,4 +277,55 @@ func (s *Stack) waitWarm(ctx context.Context) (string, error) {
 		return "", advise(err, logFile, fmt.Sprintf("look at the slices in the Nomad UI: %s/ui/jobs?namespace=slices", s.cfg.nomadAddr()))
 	}
 	return fmt.Sprintf("%d", warm), nil
+}
+
+// AppURL is where browsers reach the app.
+func (s *Stack) AppURL() string { return s.cfg.AppURL() }
+
+// CertPool trusts the app's self-signed certificate.
+func (s *Stack) CertPool() *x509.CertPool {
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM([]byte(s.secrets.Certificate))
+	return pool
+}
+
+// Nomad is a client with the management token.
+func (s *Stack) Nomad() *nomad.Client { return s.nomad }
+
+// Consul is a client with the management token.
+func (s *Stack) Consul() *consul.Client { return s.consul }
+
+// StopConsul ends the Consul agent, for tests of what goes on without it.
+func (s *Stack) StopConsul(ctx context.Context) error {
+	return s.cfg.process("consul").stop(ctx, agentStopTimeout)
+}
+
+// StartConsul starts the Consul agent again.
+func (s *Stack) StartConsul(ctx context.Context) error {
+	program, _, err := s.cfg.ensureTool(ctx, consulTool)
+	if err != nil {
+		return err
+	}
+	_, _, err = s.cfg.startConsul(ctx, program, s.secrets)
+	return err
+}
+
+// Provisioner is the provisioner's program and environment, to run one beside
+// the job.
+func (s *Stack) Provisioner() (program string, environ []string, err error) {
+	job, _, err := s.nomad.Jobs().Info("provisioner", nil)
+	if err != nil {
+		return "", nil, err
+	}
+	task := job.TaskGroups[0].Tasks[0]
+	environ = cleanEnviron()
+	for k, v := range task.Env {
+		if k != "LISTEN_ADDR" {
+			environ = append(environ, k+"="+v)
+		}
+	}
+	for k, v := range s.provisionerSecrets() {
+		environ = append(environ, strings.ToUpper(k)+"="+v)
+	}
+	return s.cfg.path("bin", "provisioner"), append(environ, "LISTEN_ADDR=127.0.0.1:0"), nil
 }
