@@ -96,10 +96,9 @@ func (s *Server) handleDevice(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errProtocol):
 		code, reason = websocket.StatusPolicyViolation, err.Error()
 	}
-	// Close reads until the page's answer, so the reader must be able to end.
+	ws.Close(code, reason) // the reader reads the page's answer; ending it first would cut the connection
 	cancel()
 	<-readerDone
-	ws.Close(code, reason)
 	if err != nil && !errors.Is(err, errGone) {
 		s.log.Debug("device connection ended", "error", err)
 	}
