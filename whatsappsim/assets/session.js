@@ -22,7 +22,6 @@ export class Session {
   #events;
   #socket;
   #requiredAuth = false;
-  #history = false; // what comes is from before the device was linked
   #loggingOut = false; // it was this device that asked for it
 
   constructor(database, events) {
@@ -66,7 +65,6 @@ export class Session {
   #hello() {
     this.#setStream({ info: this.registered ? 'RESUMING' : 'PAIRING' });
     if (!this.registered) return { type: 'hello', keys: this.#state.keys };
-    this.#history = !this.#state.cursor;
     return { type: 'hello', credential: this.#state.credential, cursor: this.#state.cursor ?? 0 };
   }
 
@@ -100,7 +98,7 @@ export class Session {
         break;
       case 'synced':
         this.#apply(frame.update);
-        this.#history = false;
+        if (!this.#state.synced) this.#save({ state: { synced: this.#state.synced = true } });
         this.#setStream({ mode: 'MAIN', info: 'NORMAL' });
         break;
       case 'logged_out':
@@ -171,9 +169,8 @@ export class Session {
   }
 
   #linked({ credential, me }) {
-    Object.assign(this.#state, { credential, me: `${me.phone}@c.us`, name: me.name, cursor: 0 });
+    Object.assign(this.#state, { credential, me: `${me.phone}@c.us`, name: me.name, cursor: 0, synced: false });
     this.#save({ state: this.#state });
-    this.#history = true;
     this.#requiredAuth = false;
     this.#setRef(null);
     this.#setStream({ mode: 'SYNCING', info: 'SYNCING' });
@@ -300,7 +297,7 @@ export class Session {
     }
     if (cursor > (this.#state.cursor ?? 0)) this.#state.cursor = cursor;
     this.#save({ state: { cursor: this.#state.cursor }, chats, messages });
-    if (this.#history) return;
+    if (!this.#state.synced) return; // history, from before the device was linked
     for (const chat of added) this.#events.emit('chat.new_chat', chat);
     for (const message of fresh) if (message.record.fault !== 'silent_message') this.#announce(message);
     for (const event of changed) this.#events.emit(...event);
