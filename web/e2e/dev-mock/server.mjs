@@ -71,7 +71,7 @@ const routes = {
   'POST /auth/signup': async (req, res) => {
     const { email = '', password = '' } = await readJSON(req);
     const errors = [];
-    if (!/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(email)) errors.push({ field: 'email', detail: 'must be an e-mail address such as ana@example.com' });
+    if (!/^[^\s@]+@[^\s@[\]]+\.[^\s@[\]]+$/.test(email)) errors.push({ field: 'email', detail: 'must be an e-mail address such as ana@example.com' });
     if (password.length < 10) errors.push({ field: 'password', detail: 'must have at least 10 characters' });
     if (errors.length) return invalid(res, errors);
     if (users.has(email)) return fail(res, 409, 'There is already an account with this e-mail address.');

@@ -20,7 +20,7 @@ export class Workspace {
     this.reason = '';
     this.state = 'starting';
     this.since = new Date().toISOString();
-    setTimeout(() => this.newQR(), 600);
+    setTimeout(() => this.state === 'starting' && this.newQR(), 600);
     setInterval(() => this.state === 'qr' && this.newQR(), qrMs).unref();
   }
 

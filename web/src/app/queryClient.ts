@@ -2,8 +2,6 @@ import { MutationCache, QueryCache, QueryClient } from '@tanstack/react-query';
 import { ApiError } from '../api/http';
 import { keys } from '../api/keys';
 
-/** At most one look at the session in this time, however many requests fail. */
-const RECHECK_MS = 3_000;
 const MAX_RETRIES = 2;
 
 export function createQueryClient(): QueryClient {
@@ -30,8 +28,8 @@ export function createQueryClient(): QueryClient {
  */
 export function recheckSession(client: QueryClient, error: unknown): void {
   if (!(error instanceof ApiError) || (error.status !== 401 && error.status !== 503)) return;
-  const me = client.getQueryState(keys.me);
-  if (!me?.data || Date.now() - me.dataUpdatedAt < RECHECK_MS) return;
+  if (!client.getQueryData(keys.me)) return; // that nobody is logged in is known
+  // However many requests fail at once, one look is enough.
   void client.invalidateQueries({ queryKey: keys.me }, { cancelRefetch: false });
 }
 

@@ -58,6 +58,8 @@ export const cssVariables: CSSVariablesResolver = () => ({
     '--app-bubble-out': '#d3efe8',
     '--app-shadow': '0 1px 2px rgb(16 42 38 / 8%)',
     '--app-accent-text': lagoon[8],
+    '--app-demo': '#fff3cd',
+    '--app-demo-text': '#5f4700',
     '--mantine-color-body': '#ffffff',
     '--mantine-color-dimmed': '#5c6b69',
     '--mantine-color-placeholder': '#75827f',
@@ -73,6 +75,8 @@ export const cssVariables: CSSVariablesResolver = () => ({
     '--app-bubble-out': '#0e4a41',
     '--app-shadow': '0 1px 2px rgb(0 0 0 / 40%)',
     '--app-accent-text': lagoon[3],
+    '--app-demo': '#3d3010',
+    '--app-demo-text': '#ffe08a',
     '--mantine-color-dimmed': '#98a8a6',
   },
 });

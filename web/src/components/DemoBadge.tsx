@@ -9,8 +9,8 @@ export function DemoBadge() {
   return (
     <Tooltip label="Nothing you do here reaches the real WhatsApp.">
       <Badge
-        color="yellow"
-        variant="light"
+        bg="var(--app-demo)"
+        c="var(--app-demo-text)"
         size="lg"
         tt="none"
         fw={600}
