@@ -30,3 +30,11 @@ lint: ## golangci-lint, built from its pinned module
 	./bin/golangci-lint run ./...
 
 .PHONY: help up status down destroy env unit test lint
+
+bench-claim: ## from a sign-up to its answer, with warm slices there
+	@go run ./bench claim
+
+bench-provision: ## from requested to warm, beside a bare docker run
+	@go run ./bench provision
+
+.PHONY: bench-claim bench-provision

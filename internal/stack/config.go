@@ -107,10 +107,9 @@ func (c *Config) port(base int) int { return base + c.PortOffset }
 // dynamicPorts is the range from which Nomad takes the ports of slices; it
 // differs between stacks on one machine.
 func (c *Config) dynamicPorts() (low, high int) {
-	if c.PortOffset == 0 {
-		return 20000, 25999
-	}
-	return 26000, 31999
+	const first, size = 20000, 2500 // below the kernel's own range, 32768 up
+	slot := min(c.PortOffset/5000, 4)
+	return first + slot*size, first + (slot+1)*size - 1
 }
 
 func (c *Config) consulAddr() string { return fmt.Sprintf("127.0.0.1:%d", c.port(consulHTTPPort)) }
@@ -126,4 +125,9 @@ func (c *Config) nodeName() string { return "ipnoelp-" + c.Name }
 
 func (c *Config) path(elem ...string) string {
 	return filepath.Join(append([]string{c.StateDir}, elem...)...)
+}
+
+// Bench returns the configuration of the stack that the benchmarks run on.
+func Bench() Config {
+	return Config{Name: "bench", PortOffset: 20000, HTTPSPort: 8443, WarmTarget: 1, AdminEmail: "admin@example.com", ServerTiming: true}
 }

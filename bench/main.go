@@ -1,0 +1,133 @@
+// Bench measures the platform on its real parts and prints, for each benchmark,
+// a readable table and one line of JSON.
+//
+//	bench claim       from a sign-up to its answer, with warm slices there
+//	bench provision   from requested to warm, beside a bare docker run
+//
+// It starts a stack of its own and removes it again.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ipnoelp.io/platform/internal/stack"
+)
+
+// benchmark is one measurement on a running stack.
+type benchmark struct {
+	name string
+	warm int // slices that the stack keeps warm
+	run  func(context.Context, *fixture, io.Writer) (result any, err error)
+}
+
+var benchmarks = []benchmark{
+	{"claim", signUpsAtOnce, claim},
+	{"provision", 1, provision},
+}
+
+// fixture is a running stack and its gateway schema.
+type fixture struct {
+	*stack.Stack
+	db *pgxpool.Pool
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintf(os.Stderr, "\nbench: %v\n", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string) error {
+	i := slices.IndexFunc(benchmarks, func(b benchmark) bool { return len(args) == 1 && args[0] == b.name })
+	if i < 0 {
+		return fmt.Errorf("want one of: claim, provision")
+	}
+	b := benchmarks[i]
+	cfg := stack.Bench()
+	cfg.WarmTarget = b.warm
+	if err := stack.Destroy(ctx, cfg, io.Discard); err != nil {
+		return err
+	}
+	defer func() {
+		cleaning, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Minute)
+		defer cancel()
+		if err := stack.Destroy(cleaning, cfg, io.Discard); err != nil {
+			fmt.Fprintf(os.Stderr, "removing the bench stack: %v\n", err)
+		}
+	}()
+	s, err := stack.Up(ctx, cfg, os.Stderr)
+	if err != nil {
+		return err
+	}
+	db, err := pgxpool.New(ctx, s.DatabaseURL("platform"))
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	result, err := b.run(ctx, &fixture{s, db}, os.Stdout)
+	if err != nil {
+		return err
+	}
+	line, err := json.Marshal(result)
+	if err != nil {
+		return err
+	}
+	fmt.Printf("\n%s\n", line)
+	return nil
+}
+
+// waitWarm waits until n slices are warm and nothing is on its way in or out.
+func (f *fixture) waitWarm(ctx context.Context, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		var warm, moving int
+		err := f.db.QueryRow(ctx, `SELECT count(*) FILTER (WHERE state = 'warm'),
+			count(*) FILTER (WHERE state IN ('requested', 'provisioning', 'retiring', 'failed')) FROM gateway.slices`).Scan(&warm, &moving)
+		if err != nil {
+			return err
+		}
+		if warm >= n && moving == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d slices warm, %d on their way: %w", warm, n, moving, ctx.Err())
+		case <-tick.C:
+		}
+	}
+}
+
+// retireAssigned gives back every slice that a user has.
+func (f *fixture) retireAssigned(ctx context.Context) error {
+	_, err := f.db.Exec(ctx, `UPDATE gateway.slices SET state = 'retiring', user_id = NULL, state_changed_at = now() WHERE state = 'assigned'`)
+	return err
+}
+
+// percentile of the sorted or unsorted durations, by the nearest rank.
+func percentile(d []time.Duration, p float64) time.Duration {
+	s := slices.Sorted(slices.Values(d))
+	if len(s) == 0 {
+		return 0
+	}
+	rank := int(p/100*float64(len(s))+0.999999) - 1
+	return s[min(max(rank, 0), len(s)-1)]
+}
+
+func ms(d time.Duration) float64 { return float64(d.Round(10*time.Microsecond)) / float64(time.Millisecond) }
