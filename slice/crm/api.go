@@ -79,6 +79,8 @@ func (s *Service) Send(ctx context.Context, chatID, text string, clientID *strin
 		}
 		return Message{}, platform.Errorf(platform.ErrConflict, "WhatsApp is not ready to send (its state is %q). Nothing was sent.", status.State)
 	}
+	s.adding.Lock()
+	defer s.adding.Unlock()
 	m, chat, added, err := s.store.AddOutgoing(ctx, chatID, text, status.Account.ID, status.Account.Name, clientID, time.Now())
 	if err != nil {
 		return Message{}, public(err)

@@ -43,6 +43,10 @@ func (s *Store) SaveMessages(ctx context.Context, chat whatsapp.Chat, messages [
 		if err != nil {
 			return err
 		}
+		var last *time.Time
+		if err := tx.QueryRow(ctx, `SELECT last_message_at FROM chats WHERE id = $1`, chat.ID).Scan(&last); err != nil {
+			return fmt.Errorf("get chat's time: %w", err)
+		}
 		for _, m := range messages {
 			inserted, err := saveMessage(ctx, tx, m, &ch)
 			if err != nil {
@@ -52,7 +56,9 @@ func (s *Store) SaveMessages(ctx context.Context, chat whatsapp.Chat, messages [
 				continue
 			}
 			changed = true
-			if err := countMessage(ctx, tx, m, fresh && src == history); err != nil {
+			// In a listing only what is newer than all that is known can be unread.
+			counts := src == live || !fresh && (last == nil || !m.SentAt.Before(*last))
+			if err := countMessage(ctx, tx, m, counts); err != nil {
 				return err
 			}
 		}
@@ -155,12 +161,12 @@ func adopt(ctx context.Context, tx pgx.Tx, m whatsapp.Message, ch *change) (bool
 
 // countMessage moves the chat's time and its unread count. What is answered,
 // here or on the phone, has been read.
-func countMessage(ctx context.Context, tx pgx.Tx, m whatsapp.Message, counted bool) error {
+func countMessage(ctx context.Context, tx pgx.Tx, m whatsapp.Message, counts bool) error {
 	_, err := tx.Exec(ctx, `
 		UPDATE chats SET
 			last_message_at = greatest(last_message_at, $2),
-			unread = CASE WHEN $4 THEN unread WHEN $3 THEN 0 ELSE unread + 1 END
-		WHERE id = $1`, m.ChatID, m.SentAt, m.FromMe, counted)
+			unread = CASE WHEN NOT $4 THEN unread WHEN $3 THEN 0 ELSE unread + 1 END
+		WHERE id = $1`, m.ChatID, m.SentAt, m.FromMe, counts)
 	if err != nil {
 		return fmt.Errorf("count message: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,8 +58,12 @@ type Service struct {
 	migrated  atomic.Bool
 	dirty     atomic.Bool // messages may wait to be sent
 
+	// adding is held from writing an outgoing message until it is published, so
+	// that its acks are published later.
+	adding sync.Mutex
+
 	// The following fields belong to the goroutine of Run.
-	sync    syncPlan
+	compare syncPlan
 	waiting bool // messages were attempted or wait; some may have to fail
 }
 
@@ -96,7 +101,8 @@ func (s *Service) Run(ctx context.Context) {
 		case <-ctx.Done():
 		case <-s.queue.wake:
 		case <-timer.C:
-			s.sync.plan(recentChats)
+			s.compare.plan(recentChats)
+			s.failStale(ctx)
 		}
 	}
 }
@@ -129,11 +135,11 @@ func (s *Service) apply(ctx context.Context, ev whatsapp.Event) {
 	case whatsapp.StatusChanged:
 		s.pub.Publish(EventState, ev.Status)
 		if ev.Status.State == whatsapp.StateReady {
-			s.sync.plan(allChats)
+			s.compare.plan(allChats)
 			s.dirty.Store(true)
 		}
 	case whatsapp.EventsLost:
-		s.sync.plan(allChats)
+		s.compare.plan(allChats)
 	case whatsapp.MessageSeen:
 		s.retry(ctx, "save message", func() error {
 			ch, err := s.store.SaveMessages(ctx, ev.Chat, []whatsapp.Message{ev.Message}, live)
@@ -164,7 +170,7 @@ func (s *Service) retry(ctx context.Context, what string, f func() error) {
 		}
 		s.log.Error("event could not be taken in", "what", what, "error", err, "try", try)
 		if try == saveTries {
-			s.sync.plan(allChats)
+			s.compare.plan(allChats)
 			return
 		}
 		select {
@@ -196,10 +202,12 @@ func (s *Service) sendNext(ctx context.Context) bool {
 		return false
 	}
 	s.dirty.Store(false)
+	s.adding.Lock()
 	next, err := s.store.NextOutgoing(ctx, time.Now())
+	s.adding.Unlock()
 	if err != nil {
 		s.log.Error("outbox cannot be read", "error", err)
-		s.sync.plan(recentChats) // comes back to the outbox after a while, too
+		s.dirty.Store(true) // looked at again with the next event or tick
 		return false
 	}
 	if next == nil {

@@ -39,43 +39,38 @@ func (p *syncPlan) plan(s scope) { p.scope = max(p.scope, s) }
 // whether there was something to do.
 func (s *Service) syncNext(ctx context.Context) bool {
 	if s.wa.Status().State != whatsapp.StateReady {
-		s.sync.chats = nil
+		s.compare.chats = nil
 		return false
 	}
-	if len(s.sync.chats) > 0 {
-		chat := s.sync.chats[0]
-		s.sync.chats = s.sync.chats[1:]
+	if len(s.compare.chats) > 0 {
+		chat := s.compare.chats[0]
+		s.compare.chats = s.compare.chats[1:]
 		if err := s.syncChat(ctx, chat); err != nil {
 			s.syncFailed(err)
-		} else if len(s.sync.chats) == 0 {
-			s.failStale(ctx)
 		}
 		return true
 	}
-	if s.sync.scope == nothing {
+	if s.compare.scope == nothing {
 		return false
 	}
 	count := recentChatCount
-	if s.sync.scope == allChats || s.sync.seen == nil {
+	if s.compare.scope == allChats || s.compare.seen == nil {
 		count = allChatCount
-		s.sync.seen = make(map[string]uint64)
+		s.compare.seen = make(map[string]uint64)
 	}
-	s.sync.scope = nothing
+	s.compare.scope = nothing
 	chats, err := s.wa.Chats(ctx, count)
 	if err != nil {
 		s.syncFailed(err)
 		return false
 	}
-	s.sync.chats = chats
-	if len(chats) == 0 {
-		s.failStale(ctx)
-	}
+	s.compare.chats = chats
 	return true
 }
 
 // syncFailed gives up until the timer comes round; then all is compared.
 func (s *Service) syncFailed(err error) {
-	s.sync.chats, s.sync.seen = nil, nil
+	s.compare.chats, s.compare.seen = nil, nil
 	if !errors.Is(err, whatsapp.ErrNotReady) && !errors.Is(err, context.Canceled) {
 		s.log.Error("comparison with whatsapp failed; it is tried again", "error", err)
 	}
@@ -94,7 +89,7 @@ func (s *Service) syncChat(ctx context.Context, chat whatsapp.Chat) error {
 		}
 		if page == 0 {
 			hash = fingerprint(chat, messages)
-			if s.sync.seen[chat.ID] == hash {
+			if s.compare.seen[chat.ID] == hash {
 				return nil
 			}
 		}
@@ -112,7 +107,7 @@ func (s *Service) syncChat(ctx context.Context, chat whatsapp.Chat) error {
 		}
 		before = messages[0].ID
 	}
-	s.sync.seen[chat.ID] = hash
+	s.compare.seen[chat.ID] = hash
 	return nil
 }
 

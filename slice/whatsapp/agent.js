@@ -137,6 +137,8 @@
     async refreshQR() { setCode(await WPP.conn.refreshQR()); return snapshot(); },
     async send(chatId, text) {
       const r = await WPP.chat.sendTextMessage(chatId, text, { linkPreview: false, markIsRead: false, createChat: true });
+      const result = str(r.sendMsgResult && r.sendMsgResult.messageSendResult);
+      if (result && result !== 'OK') throw new Error('sending ended with ' + result);
       return { id: id(r.id), ack: num(r.ack) };
     },
     async chats(count) {

@@ -1,0 +1,116 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/problem"
+)
+
+var requestID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+
+// record is the one log line of a request; handlers may add to it.
+type record struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+	err    error // why the request failed, for the log only
+}
+
+type recordKey struct{}
+
+// logRequests gives each request an id, turns a panic into a 500, and logs one
+// line after the request. Query strings and bodies are not logged.
+func logRequests(log *slog.Logger, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := r.Header.Get(platform.HeaderRequestID)
+		if !requestID.MatchString(id) {
+			id = rand.Text()
+		}
+		w.Header().Set(platform.HeaderRequestID, id)
+		rec := &record{ResponseWriter: w}
+		start := time.Now()
+		defer func() {
+			v := recover()
+			if v != nil && v != http.ErrAbortHandler {
+				log.Error("panic", "request_id", id, "panic", v, "stack", string(debug.Stack()))
+				if rec.status == 0 {
+					problem.Write(rec, platform.Errorf(platform.ErrInternal, "Something went wrong on our side."))
+				} else {
+					v = http.ErrAbortHandler // the answer is cut off, and must look it
+				}
+			}
+			level := slog.LevelInfo
+			switch {
+			case r.URL.Path == healthPath:
+				level = slog.LevelDebug // several times a second in all
+			case rec.status >= 500:
+				level = slog.LevelError
+			}
+			attrs := []slog.Attr{
+				slog.String("request_id", id), slog.String("method", r.Method), slog.String("path", r.URL.Path),
+				slog.Int("status", rec.status), slog.Int64("bytes", rec.bytes), slog.Duration("took", time.Since(start)),
+				slog.String("user_id", r.Header.Get(platform.HeaderUserID)),
+			}
+			if rec.err != nil {
+				attrs = append(attrs, slog.String("error", rec.err.Error()))
+			}
+			log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+		}()
+		next.ServeHTTP(rec, r.WithContext(context.WithValue(r.Context(), recordKey{}, rec)))
+	})
+}
+
+// fail answers with the error and notes it for the log.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	if rec, ok := r.Context().Value(recordKey{}).(*record); ok {
+		rec.err = err
+	}
+	problem.Write(w, err)
+}
+
+func (r *record) WriteHeader(status int) {
+	if r.status == 0 || r.status < 200 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *record) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for http.ResponseController.
+func (r *record) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// Flush and Hijack are asked for by type by those who do not use
+// http.ResponseController.
+func (r *record) Flush() { http.NewResponseController(r.ResponseWriter).Flush() }
+
+func (r *record) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
+	if err == nil {
+		r.status = http.StatusSwitchingProtocols
+	}
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil, nil, errors.New("this connection cannot be taken over")
+	}
+	return conn, rw, err
+}

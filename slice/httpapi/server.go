@@ -1,0 +1,191 @@
+package httpapi
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/problem"
+	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/whatsapp"
+)
+
+const (
+	healthPath = "/healthz"
+	socketPath = "/socket.io/"
+
+	maxHealthWait = 10 * time.Second
+	healthPoll    = 10 * time.Millisecond
+)
+
+// CRM is what the API serves. Errors carry the code to answer with.
+type CRM interface {
+	Status(ctx context.Context) whatsapp.Status
+	Logout(ctx context.Context) error
+	Chats(ctx context.Context, limit int, after string) (crm.ChatPage, error)
+	Messages(ctx context.Context, chatID string, limit int, before string) (crm.MessagePage, error)
+	Send(ctx context.Context, chatID, text string, clientID *string) (crm.Message, error)
+	MarkRead(ctx context.Context, chatID string) error
+}
+
+// Config says what a handler serves and to whom.
+type Config struct {
+	Number  int    // this slice's
+	Token   string // what the gateway proves itself with
+	CRM     CRM
+	Hub     *Hub
+	Healthy func() bool
+	Logger  *slog.Logger
+}
+
+// New returns the slice's handler. The order of the chain: the log knows of
+// every request, and nothing is served before the identity is checked.
+func New(cfg Config) http.Handler {
+	a := &api{cfg}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+healthPath, a.health)
+	mux.HandleFunc("GET /api/whatsapp", a.status)
+	mux.HandleFunc("POST /api/whatsapp/logout", a.logout)
+	mux.HandleFunc("GET /api/chats", a.chats)
+	mux.HandleFunc("GET /api/chats/{id}/messages", a.messages)
+	mux.HandleFunc("POST /api/chats/{id}/messages", a.send)
+	mux.HandleFunc("POST /api/chats/{id}/read", a.read)
+	mux.Handle(socketPath, cfg.Hub)
+
+	var h http.Handler = withProblems(mux)
+	h = requireIdentity(cfg.Number, cfg.Token, h)
+	return logRequests(cfg.Logger, h)
+}
+
+type api struct{ Config }
+
+// health answers whether the slice is healthy. With ?wait=1500ms it waits up to
+// that long for it to become so: a check that is made once a second then sees a
+// start when it happens, and not up to a second later.
+func (a *api) health(w http.ResponseWriter, r *http.Request) {
+	wait, err := healthWait(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	deadline := time.Now().Add(wait)
+	for !a.Healthy() && time.Now().Before(deadline) {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-time.After(healthPoll):
+		}
+	}
+	if !a.Healthy() {
+		fail(w, r, platform.Errorf(platform.ErrUnavailable, "The slice is starting."))
+		return
+	}
+	problem.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+}
+
+func (a *api) status(w http.ResponseWriter, r *http.Request) {
+	problem.WriteJSON(w, http.StatusOK, a.CRM.Status(r.Context()))
+}
+
+func (a *api) logout(w http.ResponseWriter, r *http.Request) {
+	if err := a.CRM.Logout(r.Context()); err != nil {
+		fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (a *api) chats(w http.ResponseWriter, r *http.Request) {
+	limit, after, err := query(r, "cursor")
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	page, err := a.CRM.Chats(r.Context(), limit, after)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	problem.WriteJSON(w, http.StatusOK, page)
+}
+
+func (a *api) messages(w http.ResponseWriter, r *http.Request) {
+	id, err := chatIDOf(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	limit, before, err := query(r, "before")
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	page, err := a.CRM.Messages(r.Context(), id, limit, before)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	problem.WriteJSON(w, http.StatusOK, page)
+}
+
+func (a *api) send(w http.ResponseWriter, r *http.Request) {
+	id, err := chatIDOf(r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	body, err := readOutgoing(w, r)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	m, err := a.CRM.Send(r.Context(), id, *body.Text, body.ClientID)
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	problem.WriteJSON(w, http.StatusCreated, m)
+}
+
+func (a *api) read(w http.ResponseWriter, r *http.Request) {
+	id, err := chatIDOf(r)
+	if err == nil {
+		err = a.CRM.MarkRead(r.Context(), id)
+	}
+	if err != nil {
+		fail(w, r, err)
+		return
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// withProblems gives what the mux itself refuses the form of every error.
+func withProblems(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		refusal := &refusal{header: make(http.Header)}
+		h.ServeHTTP(refusal, r)
+		if refusal.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", refusal.header.Get("Allow"))
+			fail(w, r, platform.Errorf(platform.ErrMethod, "%s is not possible here.", r.Method))
+			return
+		}
+		fail(w, r, platform.Errorf(platform.ErrNotFound, "There is nothing at this address."))
+	})
+}
+
+// refusal takes in what the mux would have answered.
+type refusal struct {
+	header http.Header
+	status int
+}
+
+func (r *refusal) Header() http.Header         { return r.header }
+func (r *refusal) Write(b []byte) (int, error) { return len(b), nil }
+func (r *refusal) WriteHeader(status int)      { r.status = status }

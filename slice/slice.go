@@ -1,0 +1,131 @@
+// Package slice is what runs in a tenant's container: the CRM backend beside
+// the Chromium that holds the tenant's WhatsApp session.
+//
+//	whatsapp  drives Chromium and WhatsApp Web
+//	crm       chats and messages: database, outbox, comparison with WhatsApp
+//	httpapi   identity check, JSON API, Socket.IO events
+//	socketio  the Socket.IO protocol
+//	seccomp   the container's system call filter
+//
+// The contract of the container with the rest of the platform is in
+// docs/slice-contract.md.
+package slice
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/httpapi"
+	"ipnoelp.io/platform/slice/whatsapp"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 60 * time.Second  // for a body; the largest has under 1 MB
+	idleTimeout       = 120 * time.Second // above the gateway's 90 s, so that it is the one to close
+	maxHeaderBytes    = 32 << 10          // above the gateway's 16 KiB and what it adds
+	drainTimeout      = 2 * time.Second   // for requests in flight when the slice stops
+)
+
+// Slice is one tenant's program.
+type Slice struct {
+	cfg      Config
+	log      *slog.Logger
+	store    *crm.Store
+	engine   *whatsapp.Engine
+	crm      *crm.Service
+	hub      *httpapi.Hub
+	server   *http.Server
+	listener net.Listener
+}
+
+// New builds a slice and opens its port. Nothing runs before Run.
+func New(cfg Config, log *slog.Logger) (*Slice, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	store, err := crm.OpenStore(string(cfg.DatabaseURL))
+	if err != nil {
+		return nil, fmt.Errorf("DATABASE_URL: %w", err)
+	}
+	s := &Slice{cfg: cfg, log: log, store: store}
+	s.engine = whatsapp.New(whatsapp.Config{
+		URL:            cfg.WhatsAppURL,
+		BundlePath:     cfg.BundlePath,
+		ProfileDir:     cfg.ProfileDir,
+		ChromiumPath:   cfg.ChromiumPath,
+		Logger:         log.With("part", "whatsapp"),
+		DisableSandbox: cfg.DisableChromiumSandbox,
+	})
+	s.hub = httpapi.NewHub(s.engine, log.With("part", "socketio"))
+	s.crm = crm.NewService(store, s.engine, s.hub, log.With("part", "crm"), cfg.ReconcileEvery)
+	s.server = &http.Server{
+		Handler: httpapi.New(httpapi.Config{
+			Number: cfg.Number, Token: string(cfg.Token),
+			CRM: s.crm, Hub: s.hub, Healthy: s.Healthy, Logger: log.With("part", "http"),
+		}),
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+	}
+	if s.listener, err = net.Listen("tcp", cfg.ListenAddr); err != nil {
+		store.Close()
+		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
+	}
+	return s, nil
+}
+
+// Addr is the address that the slice listens on.
+func (s *Slice) Addr() net.Addr { return s.listener.Addr() }
+
+// Healthy reports whether the database is migrated and the page is loaded.
+func (s *Slice) Healthy() bool { return s.crm.Migrated() && s.engine.Healthy() }
+
+// Run works until ctx ends, and stops within ten seconds then: requests first,
+// then what is being sent, then the browser, so that its login is written.
+func (s *Slice) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	// The browser outlives the rest, which may still be sending.
+	browserCtx, stopBrowser := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBrowser()
+
+	var browser, rest sync.WaitGroup
+	browser.Go(func() { // ends with stopBrowser
+		if err := s.engine.Run(browserCtx, s.crm.Handle); err != nil {
+			cancel(fmt.Errorf("run whatsapp: %w", err))
+		}
+	})
+	rest.Go(func() { s.crm.Run(ctx) }) // ends with ctx
+	rest.Go(func() {                   // ends with Shutdown
+		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			cancel(fmt.Errorf("serve http: %w", err))
+		}
+	})
+
+	<-ctx.Done()
+	s.log.Info("stopping")
+	s.hub.Close() // before Shutdown, which would wait for polls
+	drain, stopDrain := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer stopDrain()
+	if err := s.server.Shutdown(drain); err != nil {
+		s.server.Close()
+	}
+	rest.Wait()
+	stopBrowser()
+	browser.Wait()
+	s.store.Close()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
