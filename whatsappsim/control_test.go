@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,48 +11,6 @@ import (
 
 	"ipnoelp.io/platform/problem"
 )
-
-// testServer is a running stand-in with one account.
-type testServer struct {
-	*Server
-	url    string
-	client *Client
-}
-
-const (
-	testPhone    = "4915112345678"
-	testCustomer = "4917012345"
-	testChat     = testCustomer + "@c.us"
-)
-
-func setup(t *testing.T, config Config) *testServer {
-	t.Helper()
-	s, err := New(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	h := httptest.NewServer(s)
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		h.Close()
-	})
-	ts := &testServer{s, h.URL, &Client{BaseURL: h.URL, HTTP: h.Client()}}
-	if _, err := ts.client.CreateAccount(t.Context(), testPhone, "Ana's Bakery"); err != nil {
-		t.Fatal(err)
-	}
-	return ts
-}
-
-func (s *testServer) write(t *testing.T, text string) string {
-	t.Helper()
-	id, err := s.client.CustomerWrites(t.Context(), testPhone, testCustomer, "Carl", text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return id
-}
 
 func TestAccounts(t *testing.T) {
 	t.Parallel()

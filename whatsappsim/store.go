@@ -75,7 +75,6 @@ func (s *store) load() error {
 func (s *store) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	<-timer.C
 	for {
 		select {
 		case <-ctx.Done():

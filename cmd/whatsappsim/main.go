@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -83,6 +84,7 @@ type program struct {
 	sim       *whatsappsim.Server
 	http      *http.Server
 	listeners []net.Listener
+	serving   sync.WaitGroup // one goroutine per listener, started by Run
 }
 
 func newProgram(config Config) (*program, error) {
@@ -117,7 +119,7 @@ func (p *program) Run(ctx context.Context) error {
 	failed := make(chan error, len(p.listeners))
 	for _, l := range p.listeners {
 		p.log.Info("listening", "address", l.Addr().String())
-		go func() { failed <- p.http.Serve(l) }()
+		p.serving.Go(func() { failed <- p.http.Serve(l) })
 	}
 	select {
 	case <-ctx.Done():
@@ -135,5 +137,7 @@ func (p *program) Close() error {
 	err := p.sim.Close() // first: it ends sockets and streams, which Shutdown would wait for
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, p.http.Shutdown(ctx))
+	err = errors.Join(err, p.http.Shutdown(ctx))
+	p.serving.Wait()
+	return err
 }
