@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ipnoelp.io/platform"
 )
@@ -78,7 +79,12 @@ func (l *Listener) Run(ctx context.Context) error {
 func (l *Listener) session(ctx context.Context) (established bool, err error) {
 	setup, cancel := context.WithTimeout(ctx, listenConnectTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(setup, l.URL)
+	// The URL may be a pool's, whose own settings the server does not know.
+	cfg, err := pgxpool.ParseConfig(l.URL)
+	if err != nil {
+		return false, fmt.Errorf("listen: the database URL is malformed")
+	}
+	conn, err := pgx.ConnectConfig(setup, cfg.ConnConfig)
 	if err != nil {
 		return false, fmt.Errorf("listen: connect: %w", err)
 	}

@@ -44,30 +44,33 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	return ses, sl, nil
 }
 
-// SessionsValid returns those of the sessions that have neither ended nor
-// expired.
-func (s *GatewayStore) SessionsValid(ctx context.Context, hashes [][32]byte) (map[[32]byte]bool, error) {
+// SessionsServed returns those of the sessions that have neither ended nor
+// expired, and whose users' slices, where they have one, serve them.
+func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (map[[32]byte]bool, error) {
 	keys := make([][]byte, len(hashes))
 	for i := range hashes {
 		keys[i] = hashes[i][:]
 	}
-	rows, err := s.db.Query(ctx, `SELECT token_hash FROM gateway.sessions WHERE token_hash = ANY($1) AND expires_at > now()`, keys)
+	rows, err := s.db.Query(ctx, `
+		SELECT s.token_hash
+		FROM gateway.sessions s LEFT JOIN gateway.slices sl ON sl.user_id = s.user_id AND sl.state <> 'gone'
+		WHERE s.token_hash = ANY($1) AND s.expires_at > now() AND (sl.state IS NULL OR sl.state = 'assigned')`, keys)
 	if err != nil {
-		return nil, fmt.Errorf("sessions valid: %w", err)
+		return nil, fmt.Errorf("sessions served: %w", err)
 	}
 	defer rows.Close()
-	valid := make(map[[32]byte]bool, len(hashes))
+	served := make(map[[32]byte]bool, len(hashes))
 	for rows.Next() {
 		var h []byte
 		if err := rows.Scan(&h); err != nil {
-			return nil, fmt.Errorf("sessions valid: %w", err)
+			return nil, fmt.Errorf("sessions served: %w", err)
 		}
-		valid[[32]byte(h)] = true
+		served[[32]byte(h)] = true
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("sessions valid: %w", err)
+		return nil, fmt.Errorf("sessions served: %w", err)
 	}
-	return valid, nil
+	return served, nil
 }
 
 // DeleteSession ends a session; one that does not exist is ended already.

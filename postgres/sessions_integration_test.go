@@ -31,9 +31,9 @@ func TestSessionsEndAndExpire(t *testing.T) {
 			t.Errorf("%s session: error %v, want not_found", name, err)
 		}
 	}
-	valid, err := b.store.SessionsValid(t.Context(), [][32]byte{live, expired, ended})
-	if err != nil || len(valid) != 1 || !valid[live] {
-		t.Errorf("valid sessions %v, %v; want the live one", valid, err)
+	served, err := b.store.SessionsServed(t.Context(), [][32]byte{live, expired, ended})
+	if err != nil || len(served) != 1 || !served[live] {
+		t.Errorf("sessions served %v, %v; want the live one", served, err)
 	}
 	if n, err := b.store.DeleteExpiredSessions(t.Context()); err != nil || n != 1 {
 		t.Errorf("deleted %d expired, %v; want 1", n, err)

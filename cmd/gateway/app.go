@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/consul/api"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/consul"
+	"ipnoelp.io/platform/gateway"
+	"ipnoelp.io/platform/postgres"
+)
+
+const (
+	// poolConns is enough for sign-ups, whose hashes are the bottleneck, and
+	// sessions, which are mostly in the cache; DATABASE_URL's pool_max_conns
+	// overrides it.
+	poolConns = 16
+
+	// startTimeout bounds the first steps on the database; Nomad starts the
+	// program again.
+	startTimeout = 30 * time.Second
+)
+
+// App is the gateway with its adapters.
+type App struct {
+	cfg      Config
+	log      *slog.Logger
+	db       *pgxpool.Pool
+	resolver *consul.Resolver
+	gateway  *gateway.Gateway
+}
+
+// Build makes the app; it connects to nothing yet.
+func Build(cfg Config, log *slog.Logger) (*App, error) {
+	dbCfg, err := pgxpool.ParseConfig(cfg.DatabaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("build: DATABASE_URL is not a PostgreSQL URL")
+	}
+	if !strings.Contains(cfg.DatabaseURL, "pool_max_conns") {
+		dbCfg.MaxConns = poolConns
+	}
+	dbCfg.ConnConfig.RuntimeParams["application_name"] = "gateway"
+	db, err := pgxpool.NewWithConfig(context.Background(), dbCfg)
+	if err != nil {
+		return nil, fmt.Errorf("build: database pool: %w", err)
+	}
+	client, err := api.NewClient(&api.Config{Address: cfg.ConsulHTTPAddr, Token: cfg.ConsulHTTPToken})
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("build: consul client: %w", err)
+	}
+	resolver := consul.NewResolver(client, log)
+	g, err := gateway.New(gateway.Options{
+		Store:          postgres.NewGatewayStore(db),
+		Resolver:       resolver,
+		Log:            log,
+		PublicURL:      cfg.publicURL,
+		PlatformKey:    cfg.platformKey,
+		TrustedProxies: cfg.TrustedProxies,
+		WarmTarget:     cfg.WarmTarget,
+		DrainDelay:     cfg.DrainDelay,
+		ServerTiming:   cfg.ServerTiming,
+	})
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("build: %w", err)
+	}
+	return &App{cfg: cfg, log: log, db: db, resolver: resolver, gateway: g}, nil
+}
+
+// Run serves until ctx is done.
+func (a *App) Run(ctx context.Context) error {
+	if a.cfg.AdminEmail != "" {
+		start, cancel := context.WithTimeout(ctx, startTimeout)
+		err := a.gateway.EnsureAdmin(start, platform.Credentials{Email: a.cfg.AdminEmail, Password: a.cfg.AdminPassword})
+		cancel()
+		if err != nil {
+			return fmt.Errorf("run: %w", err)
+		}
+	}
+	ln, err := net.Listen("tcp", a.cfg.ListenAddr)
+	if err != nil {
+		return fmt.Errorf("run: LISTEN_ADDR: %w", err)
+	}
+	a.log.Info("listening", "addr", ln.Addr().String(), "public_url", a.cfg.publicURL.String())
+
+	// The listener outlives the serving: sockets are closed with it in force.
+	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { a.listener().Run(listening) })
+	return a.gateway.Run(ctx, ln)
+}
+
+// Close releases what Build made.
+func (a *App) Close() {
+	a.resolver.Close()
+	a.db.Close()
+}
+
+// listener tells the gateway what changes in the database.
+func (a *App) listener() *postgres.Listener {
+	return &postgres.Listener{
+		URL:          a.cfg.DatabaseURL,
+		Channels:     []string{postgres.ChannelSlices, postgres.ChannelQueue, postgres.ChannelSessions},
+		Connected:    a.gateway.NotificationsUp,
+		Disconnected: func(error) { a.gateway.NotificationsDown() },
+		Notified:     a.notified,
+		Log:          a.log,
+	}
+}
+
+func (a *App) notified(channel, payload string) {
+	switch channel {
+	case postgres.ChannelSlices:
+		_, state, userID, err := postgres.ParseSliceNotification(payload)
+		if err != nil {
+			a.log.Error("notification", "error", err)
+			return
+		}
+		a.gateway.SliceChanged(state, userID)
+	case postgres.ChannelQueue:
+		a.gateway.QueueChanged()
+	case postgres.ChannelSessions:
+		tokenHash, _, err := postgres.ParseSessionNotification(payload)
+		if err != nil {
+			a.log.Error("notification", "error", err)
+			return
+		}
+		a.gateway.SessionEnded(tokenHash)
+	}
+}

@@ -1,0 +1,254 @@
+// Package auth signs users up, in and out, and tells who sends a request.
+package auth
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/metrics"
+	"ipnoelp.io/platform/gateway/request"
+	"ipnoelp.io/platform/problem"
+)
+
+// maxBody fits an address and a password of the longest kind, each character
+// escaped.
+const maxBody = 8 << 10
+
+// Store keeps accounts and sessions.
+type Store interface {
+	SessionStore
+
+	// SignUp makes a user with a session and gives them a warm slice, or a
+	// place in the queue: then the slice is zero. Returns ErrConflict if the
+	// address is taken; nothing changed then.
+	SignUp(ctx context.Context, email, passwordHash string, tokenHash [32]byte, expiresAt time.Time) (platform.User, platform.Slice, error)
+
+	// UserByEmail returns a user and the hash of their password. Returns
+	// ErrNotFound if there is none.
+	UserByEmail(ctx context.Context, email string) (platform.User, string, error)
+
+	CreateSession(ctx context.Context, tokenHash [32]byte, userID string, expiresAt time.Time) error
+
+	// DeleteSession ends a session; not an error if it does not exist.
+	DeleteSession(ctx context.Context, tokenHash [32]byte) error
+
+	// QueuePosition returns where a user stands. Returns ErrNotFound if they
+	// do not wait.
+	QueuePosition(ctx context.Context, userID string) (platform.QueuePosition, error)
+}
+
+// Service answers the routes under /auth, but for the slice's events.
+type Service struct {
+	Store    Store
+	Sessions *Sessions
+	Hasher   *Hasher
+	Metrics  *metrics.Metrics
+	Log      *slog.Logger
+
+	// SessionEnded is told which session was ended here, before the answer.
+	SessionEnded func(tokenHash [32]byte)
+
+	// ServerTiming adds to the answer of a sign-up how long the hash took.
+	ServerTiming bool
+
+	attempts *throttle
+}
+
+// Register adds the routes.
+func (s *Service) Register(r gin.IRouter) {
+	s.attempts = newThrottle()
+	r.POST("/auth/signup", s.signUp)
+	r.POST("/auth/login", s.logIn)
+	r.POST("/auth/logout", s.logOut)
+	r.GET("/auth/me", s.me)
+}
+
+func (s *Service) signUp(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	var in platform.Credentials
+	if err := decode(w, r, &in); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	// The hash is by far the dearest part: a taken address is turned away
+	// before it. SignUp has the last word.
+	_, _, err := s.Store.UserByEmail(r.Context(), in.Email)
+	if err == nil {
+		err = platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
+	} else if platform.CodeOf(err) == platform.ErrNotFound {
+		err = nil
+	}
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	start := time.Now()
+	hash, err := s.Hasher.Hash(r.Context(), in.Password)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	hashed := time.Since(start)
+	token, tokenHash, expires := newSession()
+	user, slice, err := s.Store.SignUp(r.Context(), in.Email, hash, tokenHash, expires)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	result := "queued"
+	if slice.Number != 0 {
+		result = "hit"
+	}
+	s.Metrics.SignUps.WithLabelValues(result).Inc()
+	request.From(r.Context()).UserID = user.ID
+	s.endPrevious(r)
+	if s.ServerTiming {
+		w.Header().Set("Server-Timing", "hash;dur="+strconv.FormatFloat(float64(hashed)/float64(time.Millisecond), 'f', 3, 64))
+	}
+	setCookie(w, token, expires)
+	s.answer(w, r, http.StatusCreated, &Identity{Session: tokenHash, User: user, Slice: slice})
+}
+
+func (s *Service) logIn(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	var in platform.Credentials
+	if err := problem.DecodeJSON(w, r, maxBody, &in); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	in.Email = platform.NormalizeEmail(in.Email)
+	if err := plausible(in); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	key := throttleKey{in.Email, request.From(r.Context()).ClientAddr}
+	if wait := s.attempts.take(key); wait > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		request.Fail(w, r, platform.Errorf(platform.ErrTooMany, "Too many attempts. Try again in %d seconds.", int(math.Ceil(wait.Seconds()))))
+		return
+	}
+	user, hash, err := s.Store.UserByEmail(r.Context(), in.Email)
+	if err != nil && platform.CodeOf(err) != platform.ErrNotFound {
+		request.Fail(w, r, err)
+		return
+	}
+	match, err := s.Hasher.Verify(r.Context(), in.Password, hash)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	if !match {
+		request.Fail(w, r, platform.Errorf(platform.ErrUnauthenticated, "The e-mail address or the password is wrong."))
+		return
+	}
+	s.attempts.forget(key)
+	token, tokenHash, expires := newSession()
+	if err := s.Store.CreateSession(r.Context(), tokenHash, user.ID, expires); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	request.From(r.Context()).UserID = user.ID
+	s.endPrevious(r)
+	id, err := s.Sessions.Lookup(r.Context(), tokenHash)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	setCookie(w, token, expires)
+	s.answer(w, r, http.StatusOK, id)
+}
+
+func (s *Service) logOut(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	if hash, ok := platform.HashSessionToken(sessionToken(r)); ok {
+		if err := s.end(r.Context(), hash); err != nil {
+			request.Fail(w, r, err)
+			return
+		}
+	}
+	clearCookie(w)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Service) me(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	id, err := s.Sessions.Authenticate(r)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	request.From(r.Context()).UserID = id.User.ID
+	s.answer(w, r, http.StatusOK, id)
+}
+
+// me is the body that tells a client who they are.
+type me struct {
+	User  platform.User `json:"user"`
+	Slice SliceStatus   `json:"slice"`
+}
+
+func (s *Service) answer(w http.ResponseWriter, r *http.Request, status int, id *Identity) {
+	st, err := s.Status(r.Context(), id)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	problem.WriteJSON(w, status, me{User: id.User, Slice: st})
+}
+
+// end ends a session here and, by the database's notification, on the other
+// gateways.
+func (s *Service) end(ctx context.Context, hash [32]byte) error {
+	if err := s.Store.DeleteSession(ctx, hash); err != nil {
+		return fmt.Errorf("end session: %w", err)
+	}
+	s.SessionEnded(hash)
+	return nil
+}
+
+// endPrevious ends the session that the client had before it got a new one.
+func (s *Service) endPrevious(r *http.Request) {
+	if hash, ok := platform.HashSessionToken(sessionToken(r)); ok {
+		if err := s.end(r.Context(), hash); err != nil {
+			s.Log.Warn("the previous session was not ended", "error", err)
+		}
+	}
+}
+
+func newSession() (token string, hash [32]byte, expires time.Time) {
+	token = platform.NewSessionToken()
+	hash, _ = platform.HashSessionToken(token)
+	return token, hash, time.Now().Add(SessionLifetime)
+}
+
+func decode(w http.ResponseWriter, r *http.Request, in *platform.Credentials) error {
+	if err := problem.DecodeJSON(w, r, maxBody, in); err != nil {
+		return err
+	}
+	return in.Validate()
+}
+
+// plausible turns away what no account can have, before it costs a hash. The
+// rules for new passwords do not apply: they may change.
+func plausible(in platform.Credentials) error {
+	var fields []platform.FieldError
+	if in.Email == "" {
+		fields = append(fields, platform.FieldError{Field: "email", Detail: "is required"})
+	}
+	if in.Password == "" {
+		fields = append(fields, platform.FieldError{Field: "password", Detail: "is required"})
+	}
+	if fields != nil {
+		return platform.Invalid(fields...)
+	}
+	return nil
+}

@@ -1,0 +1,42 @@
+package auth
+
+import (
+	"net/http"
+	"strings"
+	"time"
+)
+
+// CookieName of the session. The prefix makes browsers refuse it from
+// subdomains, without Secure, and with another path.
+const CookieName = "__Host-session"
+
+// SessionLifetime is absolute: however active, a session ends then.
+const SessionLifetime = 30 * 24 * time.Hour
+
+func setCookie(w http.ResponseWriter, token string, expires time.Time) {
+	http.SetCookie(w, &http.Cookie{
+		Name: CookieName, Value: token, Path: "/", Expires: expires, MaxAge: int(time.Until(expires).Seconds()),
+		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+func clearCookie(w http.ResponseWriter) {
+	http.SetCookie(w, &http.Cookie{
+		Name: CookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode,
+	})
+}
+
+// sessionToken returns the value of the session cookie, "" if there is none.
+// Unlike http.Request.Cookie it parses no other cookie and allocates nothing.
+func sessionToken(r *http.Request) string {
+	for _, line := range r.Header["Cookie"] {
+		for line != "" {
+			var pair string
+			pair, line, _ = strings.Cut(line, ";")
+			if name, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && name == CookieName {
+				return value
+			}
+		}
+	}
+	return ""
+}

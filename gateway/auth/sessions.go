@@ -1,0 +1,215 @@
+package auth
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
+
+	"ipnoelp.io/platform"
+)
+
+const (
+	cacheTTL     = time.Minute     // bounds the harm of a notification that never came
+	cacheEntries = 65_536          // sessions remembered, about 0.5 KiB each
+	loadTimeout  = 5 * time.Second // for one read from the database
+)
+
+// Identity is who sends a request, and the slice that serves them. It is
+// shared between requests: nobody changes it.
+type Identity struct {
+	Session    [32]byte // hash of the token
+	ExpiresAt  time.Time
+	User       platform.User
+	Slice      platform.Slice // zero if the user has none
+	SliceToken string         // by which the slice knows the gateway; "" without a slice
+}
+
+// SessionStore reads sessions from the database.
+type SessionStore interface {
+	// Session returns a session and its user's slice, zero if there is none.
+	// Returns ErrNotFound if the session does not exist or has expired.
+	Session(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error)
+}
+
+// Sessions authenticates requests. It remembers sessions for a short time,
+// but only while it is told of changes (Resume, Suspend): what was revoked on
+// another gateway must not live on here. It is safe for concurrent use.
+type Sessions struct {
+	store   SessionStore
+	key     []byte // slice tokens are derived from it
+	now     func() time.Time
+	hits    prometheus.Counter
+	misses  prometheus.Counter
+	flights singleflight.Group
+
+	mu      sync.RWMutex
+	live    bool                         // guarded by mu; notifications arrive
+	epoch   uint64                       // guarded by mu; changes with each invalidation
+	entries map[[32]byte]cacheEntry      // guarded by mu
+	byUser  map[string]map[[32]byte]bool // guarded by mu; the keys of entries
+}
+
+type cacheEntry struct {
+	identity *Identity
+	until    time.Time
+}
+
+// NewSessions returns an authenticator that remembers nothing until Resume.
+func NewSessions(store SessionStore, platformKey []byte, lookups *prometheus.CounterVec) *Sessions {
+	return &Sessions{
+		store: store, key: platformKey, now: time.Now,
+		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"),
+		entries: make(map[[32]byte]cacheEntry), byUser: make(map[string]map[[32]byte]bool),
+	}
+}
+
+var errNoSession = platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
+
+// Authenticate returns who sends the request. Returns ErrUnauthenticated
+// without a valid session.
+func (s *Sessions) Authenticate(r *http.Request) (*Identity, error) {
+	hash, ok := platform.HashSessionToken(sessionToken(r))
+	if !ok {
+		return nil, errNoSession
+	}
+	return s.Lookup(r.Context(), hash)
+}
+
+// Lookup returns whose session has this token hash. Returns ErrUnauthenticated
+// if it does not exist or has expired, ErrUnavailable if that cannot be told.
+func (s *Sessions) Lookup(ctx context.Context, hash [32]byte) (*Identity, error) {
+	s.mu.RLock()
+	e, ok := s.entries[hash]
+	live, epoch := s.live, s.epoch
+	s.mu.RUnlock()
+	if now := s.now(); ok && now.Before(e.until) && now.Before(e.identity.ExpiresAt) {
+		s.hits.Inc()
+		return e.identity, nil
+	}
+	s.misses.Inc()
+	if !live {
+		return s.load(ctx, hash)
+	}
+	return s.loadShared(ctx, hash, epoch)
+}
+
+// Reload returns what the database says now.
+func (s *Sessions) Reload(ctx context.Context, hash [32]byte) (*Identity, error) {
+	s.Invalidate(hash)
+	return s.Lookup(ctx, hash)
+}
+
+// loadShared reads once for all who ask for the same session at the same time.
+// What was read before an invalidation is neither remembered nor given to
+// those who ask after it.
+func (s *Sessions) loadShared(ctx context.Context, hash [32]byte, epoch uint64) (*Identity, error) {
+	key := string(binary.BigEndian.AppendUint64(hash[:], epoch))
+	result := s.flights.DoChan(key, func() (any, error) {
+		// Not the caller's context: others wait for the same answer.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		id, err := s.load(ctx, hash)
+		if err == nil {
+			s.remember(id, epoch)
+		}
+		return id, err
+	})
+	select {
+	case <-ctx.Done():
+		return nil, fmt.Errorf("session: %w", ctx.Err())
+	case res := <-result:
+		if res.Err != nil {
+			return nil, res.Err
+		}
+		return res.Val.(*Identity), nil
+	}
+}
+
+func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
+	ses, slice, err := s.store.Session(ctx, hash)
+	switch {
+	case platform.CodeOf(err) == platform.ErrNotFound:
+		return nil, errNoSession
+	case err != nil:
+		return nil, platform.Errorf(platform.ErrUnavailable, "Your session cannot be checked right now. Try again shortly.").WithCause(err)
+	}
+	id := &Identity{Session: hash, ExpiresAt: ses.ExpiresAt, User: ses.User, Slice: slice}
+	if slice.Number != 0 {
+		id.SliceToken = platform.SliceToken(s.key, slice.Number, slice.Generation)
+	}
+	return id, nil
+}
+
+func (s *Sessions) remember(id *Identity, epoch uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.live || s.epoch != epoch {
+		return
+	}
+	if _, known := s.entries[id.Session]; !known && len(s.entries) >= cacheEntries {
+		for h, e := range s.entries { // any: it is read again when needed
+			s.forget(h, e.identity.User.ID)
+			break
+		}
+	}
+	s.entries[id.Session] = cacheEntry{identity: id, until: s.now().Add(cacheTTL)}
+	of := s.byUser[id.User.ID]
+	if of == nil {
+		of = make(map[[32]byte]bool, 1)
+		s.byUser[id.User.ID] = of
+	}
+	of[id.Session] = true
+}
+
+// forget removes an entry. The caller holds mu.
+func (s *Sessions) forget(hash [32]byte, userID string) {
+	delete(s.entries, hash)
+	if of := s.byUser[userID]; of != nil {
+		delete(of, hash)
+		if len(of) == 0 {
+			delete(s.byUser, userID)
+		}
+	}
+}
+
+// Invalidate says that a session changed or ended.
+func (s *Sessions) Invalidate(hash [32]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	if e, ok := s.entries[hash]; ok {
+		s.forget(hash, e.identity.User.ID)
+	}
+}
+
+// InvalidateUser says that something about a user or their slice changed.
+func (s *Sessions) InvalidateUser(userID string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.epoch++
+	for hash := range s.byUser[userID] {
+		delete(s.entries, hash)
+	}
+	delete(s.byUser, userID)
+}
+
+// Resume says that from now on all changes are told: sessions are remembered.
+func (s *Sessions) Resume() { s.reset(true) }
+
+// Suspend says that changes may be missed: nothing is remembered until Resume.
+func (s *Sessions) Suspend() { s.reset(false) }
+
+func (s *Sessions) reset(live bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.live = live
+	s.epoch++
+	clear(s.entries)
+	clear(s.byUser)
+}

@@ -1,0 +1,210 @@
+// Package gateway is the program between the edge and the slices. It answers
+// sign-up, log-in and the admin routes itself, and sends each user's other
+// requests to their slice. Any number of gateways run side by side.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"ipnoelp.io/platform/gateway/admin"
+	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/metrics"
+	"ipnoelp.io/platform/gateway/proxy"
+	"ipnoelp.io/platform/gateway/queue"
+	"ipnoelp.io/platform/gateway/sockets"
+)
+
+const (
+	readHeaderTimeout = 10 * time.Second
+	idleTimeout       = 180 * time.Second // above nginx's, so that nginx closes first
+	maxHeaderBytes    = 16 << 10
+	shutdownTimeout   = 20 * time.Second // for requests under way, once new ones are refused
+	expireEvery       = 10 * time.Minute
+	expireTimeout     = time.Minute
+)
+
+// Store is everything the gateway keeps in its database.
+type Store interface {
+	auth.Store
+	queue.Store
+	admin.Store
+
+	// Ping reports whether the database answers.
+	Ping(ctx context.Context) error
+
+	// DeleteExpiredSessions removes sessions nobody can use any more.
+	DeleteExpiredSessions(ctx context.Context) (int64, error)
+
+	// SessionsServed returns those of the sessions that are valid and whose
+	// users' slices, where they have one, serve them.
+	SessionsServed(ctx context.Context, hashes [][32]byte) (map[[32]byte]bool, error)
+
+	// HasAdmin and CreateFirstAdmin serve EnsureAdmin.
+	HasAdmin(ctx context.Context) (bool, error)
+	CreateFirstAdmin(ctx context.Context, email, passwordHash string) (bool, error)
+}
+
+// Options of a gateway. Those without a remark are required.
+type Options struct {
+	Store          Store
+	Resolver       proxy.Resolver
+	Log            *slog.Logger
+	PublicURL      *url.URL       // where browsers find the app
+	PlatformKey    []byte         // slice tokens are derived from it
+	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Request-Id are believed
+	WarmTarget     int            // shown to admins
+	DrainDelay     time.Duration  // between not being ready and refusing connections; may be 0
+	ServerTiming   bool           // sign-ups tell how long the hash took
+}
+
+// Gateway is one gateway. Make it with New, then Run it.
+type Gateway struct {
+	Options
+	metrics  *metrics.Metrics
+	sockets  *sockets.Registry
+	sessions *auth.Sessions
+	hasher   *auth.Hasher
+	origins  *auth.Origins
+	queue    *queue.Queue
+	proxy    *proxy.Proxy
+	own      http.Handler // what the gateway answers itself
+	draining atomic.Bool
+}
+
+// New returns a gateway that serves nothing until Run.
+func New(o Options) (*Gateway, error) {
+	g := &Gateway{Options: o, sockets: sockets.NewRegistry()}
+	g.metrics = metrics.New(g.sockets.Len)
+	g.sessions = auth.NewSessions(o.Store, o.PlatformKey, g.metrics.SessionCache)
+	g.queue = queue.New(o.Store, g.metrics.QueueServed, o.Log)
+	var err error
+	if g.hasher, err = auth.NewHasher(g.metrics.HashSeconds); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	if g.origins, err = auth.NewOrigins(o.PublicURL); err != nil {
+		return nil, fmt.Errorf("gateway: public URL: %w", err)
+	}
+	g.proxy = proxy.New(proxy.Options{
+		PublicURL: o.PublicURL, Auth: g.sessions, Resolver: o.Resolver, Origins: g.origins,
+		Sockets: g.sockets, Metrics: g.metrics, Log: o.Log,
+	})
+	g.own = g.newRouter()
+	return g, nil
+}
+
+// newRouter returns the routes that the gateway answers itself.
+func (g *Gateway) newRouter() http.Handler {
+	gin.SetMode(gin.ReleaseMode)
+	r := gin.New() // recovery and logs are in front, for tenant traffic too
+	r.SetTrustedProxies(nil)
+	r.RedirectTrailingSlash = false
+	r.HandleMethodNotAllowed = true
+	r.NoRoute(noRoute)
+	r.NoMethod(noMethod)
+
+	accounts := &auth.Service{
+		Store: g.Store, Sessions: g.sessions, Hasher: g.hasher, Metrics: g.metrics, Log: g.Log,
+		SessionEnded: g.SessionEnded, ServerTiming: g.ServerTiming,
+	}
+	accounts.Register(r)
+	events := &queue.Events{
+		Queue: g.queue, Statuses: accounts, Sessions: g.sessions, Origins: g.origins, Sockets: g.sockets,
+	}
+	events.Register(r)
+	admins := &admin.Service{Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget}
+	admins.Register(r)
+	g.registerOps(r)
+	return r
+}
+
+// Handler returns the whole gateway as one handler.
+func (g *Gateway) Handler() http.Handler {
+	// Outermost first.
+	var h http.Handler = http.HandlerFunc(g.route)
+	h = g.recovered(h)
+	h = g.observed(h)
+	h = g.identified(h)
+	return h
+}
+
+// Run serves on ln until ctx is done, then lets requests under way finish.
+func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	wg.Go(func() { g.queue.Run(background) })
+	wg.Go(func() { g.expireSessions(background) })
+
+	srv := &http.Server{
+		Handler:           g.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// No WriteTimeout: the proxy sets deadlines for each piece.
+		ErrorLog: slog.NewLogLogger(g.Log.Handler(), slog.LevelDebug),
+	}
+	served := make(chan error, 1)
+	wg.Go(func() { served <- srv.Serve(ln) })
+	select {
+	case err := <-served:
+		return fmt.Errorf("gateway: serve: %w", err)
+	case <-ctx.Done():
+	}
+	return g.shutDown(srv)
+}
+
+// shutDown takes the gateway out of service in the order that clients notice
+// least: not ready, sockets told to reconnect elsewhere, requests finished.
+func (g *Gateway) shutDown(srv *http.Server) error {
+	g.Log.Info("shutting down", "sockets", g.sockets.Len())
+	g.draining.Store(true)
+	<-time.After(g.DrainDelay)
+	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- srv.Shutdown(ctx) }()
+	g.sockets.Stop()
+	err := <-done
+	g.proxy.Close()
+	if err != nil {
+		srv.Close()
+		return fmt.Errorf("gateway: shut down: %w", errors.Join(err, errors.New("requests under way were cut off")))
+	}
+	return nil
+}
+
+func (g *Gateway) expireSessions(ctx context.Context) {
+	tick := time.NewTicker(expireEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		n, err := func() (int64, error) {
+			ctx, cancel := context.WithTimeout(ctx, expireTimeout)
+			defer cancel()
+			return g.Store.DeleteExpiredSessions(ctx)
+		}()
+		switch {
+		case err != nil && ctx.Err() == nil:
+			g.Log.Error("expired sessions were not deleted", "error", err)
+		case n > 0:
+			g.Log.Info("expired sessions deleted", "count", n)
+		}
+	}
+}

@@ -1,0 +1,67 @@
+// Package metrics holds what the gateway counts. Labels are classes and codes,
+// never a user or a slice: their number has no bound.
+package metrics
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// Metrics of one gateway, in a registry of their own.
+type Metrics struct {
+	Registry *prometheus.Registry
+
+	Requests  *prometheus.CounterVec   // route, code
+	Durations *prometheus.HistogramVec // route; without upgraded connections
+	InFlight  prometheus.Gauge
+
+	SignUps      *prometheus.CounterVec // result: hit, queued
+	QueueServed  prometheus.Counter
+	HashSeconds  prometheus.Histogram   // waiting for a slot included
+	SessionCache *prometheus.CounterVec // result: hit, miss
+	Retries      *prometheus.CounterVec // reason: dial, misdirected
+	ListenerUp   prometheus.Gauge
+}
+
+// New returns metrics; sockets says how many are open now.
+func New(sockets func() int) *Metrics {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	f := promauto.With(reg)
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gateway_sockets_open", Help: "WebSockets that are open now.",
+	}, func() float64 { return float64(sockets()) })
+	return &Metrics{
+		Registry: reg,
+		Requests: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_http_requests_total", Help: "Requests answered, by class of route and status code.",
+		}, []string{"route", "code"}),
+		Durations: f.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "gateway_http_request_duration_seconds", Help: "Time to the end of the answer, without upgraded connections.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+		}, []string{"route"}),
+		InFlight: f.NewGauge(prometheus.GaugeOpts{
+			Name: "gateway_http_requests_in_flight", Help: "Requests being served, upgraded connections included.",
+		}),
+		SignUps: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_sign_ups_total", Help: "Sign-ups, by whether a warm slice was there.",
+		}, []string{"result"}),
+		QueueServed: f.NewCounter(prometheus.CounterOpts{
+			Name: "gateway_queue_served_total", Help: "Waiting users given a slice by this gateway.",
+		}),
+		HashSeconds: f.NewHistogram(prometheus.HistogramOpts{
+			Name: "gateway_password_hash_seconds", Help: "Time to hash a password, waiting for a slot included.",
+			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}),
+		SessionCache: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_session_cache_total", Help: "Session look-ups, by whether the cache had it.",
+		}, []string{"result"}),
+		Retries: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_slice_retries_total", Help: "Requests sent again to another address of their slice, by reason.",
+		}, []string{"reason"}),
+		ListenerUp: f.NewGauge(prometheus.GaugeOpts{
+			Name: "gateway_notifications_up", Help: "1 while database notifications arrive and the session cache is in use.",
+		}),
+	}
+}

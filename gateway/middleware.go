@@ -1,0 +1,201 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/request"
+)
+
+// statusClientGone is nginx's code for a client that left before the answer.
+const statusClientGone = 499
+
+// identified gives each request an id and finds out where it comes from. Both
+// are believed from trusted proxies only.
+func (g *Gateway) identified(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		forwarded := r.Header["X-Forwarded-For"]
+		info := &request.Info{Direct: len(forwarded) == 0}
+		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
+		info.ClientAddr = peer.Addr().Unmap().String()
+		if g.trusted(peer.Addr()) {
+			if id := r.Header.Get(platform.HeaderRequestID); wellFormedID(id) {
+				info.ID = id
+			}
+			info.ClientAddr = g.client(forwarded, info.ClientAddr)
+		}
+		if info.ID == "" {
+			info.ID = uuid.NewString()
+		}
+		info.Route = classOf(r.URL.Path)
+		out := &response{ResponseWriter: w, requestID: info.ID}
+		out.Header().Set(platform.HeaderRequestID, info.ID)
+		next.ServeHTTP(out, r.WithContext(request.With(r.Context(), info)))
+	})
+}
+
+func (g *Gateway) trusted(a netip.Addr) bool {
+	a = a.Unmap()
+	for _, p := range g.TrustedProxies {
+		if p.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// client returns the last address of X-Forwarded-For that no trusted proxy
+// has: everything to the left of it may be made up.
+func (g *Gateway) client(forwarded []string, peer string) string {
+	if len(forwarded) == 0 {
+		return peer
+	}
+	hops := strings.Split(strings.Join(forwarded, ","), ",")
+	for i := len(hops) - 1; i >= 0; i-- {
+		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			return peer
+		}
+		peer = a.Unmap().String()
+		if !g.trusted(a) {
+			return peer
+		}
+	}
+	return peer
+}
+
+// wellFormedID accepts what nginx ($request_id) and other proxies make.
+func wellFormedID(id string) bool {
+	if len(id) < 16 || len(id) > 64 {
+		return false
+	}
+	for i := range len(id) {
+		if c := id[i]; (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// observed counts each request and logs it once, when it ends.
+func (g *Gateway) observed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		g.metrics.InFlight.Inc()
+		defer func() {
+			g.metrics.InFlight.Dec()
+			g.ended(w.(*response), r, time.Since(start))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+func (g *Gateway) ended(w *response, r *http.Request, took time.Duration) {
+	info := request.From(r.Context())
+	status := w.status
+	switch {
+	case info.ClientGone:
+		status = statusClientGone
+	case status == 0:
+		status = http.StatusOK // net/http's own, for an answer without a body
+	}
+	g.metrics.Requests.WithLabelValues(string(info.Route), strconv.Itoa(status)).Inc()
+	if !w.hijacked {
+		g.metrics.Durations.WithLabelValues(string(info.Route)).Observe(took.Seconds())
+	}
+	level := slog.LevelInfo
+	switch {
+	case info.Route == request.RouteOps && status < 400:
+		level = slog.LevelDebug // health checks, every second
+	case status >= 500 && platform.CodeOf(info.Err) != platform.ErrUnavailable:
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{
+		slog.String("method", r.Method),
+		slog.String("route", string(info.Route)),
+		slog.Int("status", status),
+		slog.Int64("bytes", w.bytes),
+		slog.Duration("duration", took),
+		slog.String("request_id", info.ID),
+		slog.String("user_id", info.UserID),
+	}
+	if info.Err != nil {
+		attrs = append(attrs, slog.String("error", info.Err.Error()))
+	}
+	g.Log.LogAttrs(r.Context(), level, "request", attrs...)
+}
+
+// recovered turns a panic into a 500, or cuts the connection when part of an
+// answer is out. http.ErrAbortHandler is meant for net/http and goes on to it.
+func (g *Gateway) recovered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			v := recover()
+			if v == nil {
+				return
+			}
+			info := request.From(r.Context())
+			if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+				if info.Err == nil {
+					info.Err = errors.New("the answer was cut off")
+				}
+				panic(http.ErrAbortHandler)
+			}
+			g.Log.Error("panic", "error", v, "request_id", info.ID, "stack", string(debug.Stack()))
+			if out := w.(*response); out.status != 0 || out.hijacked {
+				info.Err = fmt.Errorf("panic: %v", v)
+				panic(http.ErrAbortHandler)
+			}
+			request.Fail(w, r, fmt.Errorf("panic: %v", v))
+		}()
+		next.ServeHTTP(w, r)
+	})
+}
+
+// route sends tenant traffic to the slices and answers everything else.
+func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
+	switch request.From(r.Context()).Route {
+	case request.RouteAPI, request.RouteSocket:
+		g.proxy.ServeHTTP(w, r)
+		return
+	}
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	if err := g.origins.Check(r); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	g.own.ServeHTTP(w, r)
+}
+
+// classOf decides who answers. It is not what authorises: slices get only
+// authenticated requests, and admin routes check the role themselves.
+func classOf(path string) request.Route {
+	switch {
+	case strings.HasPrefix(path, "/api/"):
+		return request.RouteAPI
+	case strings.HasPrefix(path, "/socket.io/"):
+		return request.RouteSocket
+	case strings.HasPrefix(path, "/auth/"):
+		return request.RouteAuth
+	case strings.HasPrefix(path, "/admin/"):
+		return request.RouteAdmin
+	case path == "/healthz", path == "/readyz", path == "/metrics":
+		return request.RouteOps
+	}
+	return request.RouteOther
+}

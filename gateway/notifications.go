@@ -1,0 +1,73 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"ipnoelp.io/platform"
+)
+
+// recheckTimeout is for one query after the notifications were interrupted.
+const recheckTimeout = 5 * time.Second
+
+// SessionEnded says that a session ended, here or on another gateway.
+func (g *Gateway) SessionEnded(tokenHash [32]byte) {
+	g.sessions.Invalidate(tokenHash) // first: a socket that opens now is checked after it is registered
+	g.sockets.CloseSession(tokenHash)
+}
+
+// SliceChanged says that a slice is in another state, or with another user.
+func (g *Gateway) SliceChanged(state platform.SliceState, userID string) {
+	if userID != "" {
+		g.sessions.InvalidateUser(userID)
+		if state != platform.SliceAssigned {
+			g.sockets.CloseUser(userID)
+		}
+		g.queue.Signal(userID)
+	}
+	if state == platform.SliceWarm {
+		g.queue.Wake()
+	}
+}
+
+// QueueChanged says that somebody joined or left the queue.
+func (g *Gateway) QueueChanged() { g.queue.Wake() }
+
+// NotificationsUp says that from now on all changes are told. What changed
+// before is found out here.
+func (g *Gateway) NotificationsUp(ctx context.Context) {
+	g.sessions.Resume()
+	g.metrics.ListenerUp.Set(1)
+	g.queue.Wake()
+	if err := g.recheckSockets(ctx); err != nil {
+		g.Log.Error("open sockets were not checked", "error", err)
+	}
+}
+
+// NotificationsDown says that changes may be missed from now on.
+func (g *Gateway) NotificationsDown() {
+	g.sessions.Suspend()
+	g.metrics.ListenerUp.Set(0)
+}
+
+// recheckSockets closes the sockets whose end was missed; all of them if that
+// cannot be told: clients come back by themselves.
+func (g *Gateway) recheckSockets(ctx context.Context) error {
+	open := g.sockets.Sessions()
+	if len(open) == 0 {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, recheckTimeout)
+	defer cancel()
+	served, err := g.Store.SessionsServed(ctx, open)
+	for _, hash := range open {
+		if err != nil || !served[hash] {
+			g.sockets.CloseSession(hash)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("recheck %d sessions, their sockets are closed: %w", len(open), err)
+	}
+	return nil
+}

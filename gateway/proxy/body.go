@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// replayBytes is how much of a body is held back until a slice has taken it:
+// requests of this size survive an address that is out of date.
+const replayBytes = 64 << 10
+
+const (
+	readTimeout  = 30 * time.Second // between two pieces of a request's body
+	writeTimeout = 60 * time.Second // for the client to take one piece of the answer
+	rearmAfter   = 5 * time.Second  // a deadline this fresh is left alone
+)
+
+var (
+	errClientBody = errors.New("read the client's body")
+	errRevoked    = errors.New("the body was taken back for another attempt")
+)
+
+// replayBody gives a request's body to one attempt after the other.
+type replayBody struct {
+	small []byte    // the whole body, if it is small
+	rest  io.Reader // otherwise the client's; nil if the request has no body
+	last  *attemptBody
+}
+
+// newReplayBody reads a small body whole before anything is sent.
+func newReplayBody(req *http.Request) (*replayBody, error) {
+	switch {
+	case req.Body == nil || req.Body == http.NoBody:
+		return &replayBody{}, nil
+	case req.ContentLength <= 0 || req.ContentLength > replayBytes || req.Header.Get("Expect") != "":
+		return &replayBody{rest: req.Body}, nil
+	}
+	small := make([]byte, req.ContentLength)
+	if _, err := io.ReadFull(req.Body, small); err != nil {
+		return nil, fmt.Errorf("%w: %w", errClientBody, err)
+	}
+	return &replayBody{small: small}, nil
+}
+
+// attempt returns the body for one attempt, nil if there is none. Earlier
+// attempts have been revoked.
+func (b *replayBody) attempt() *attemptBody {
+	switch {
+	case b.small != nil:
+		b.last = &attemptBody{src: bytes.NewReader(b.small)}
+	case b.rest != nil:
+		b.last = &attemptBody{src: b.rest}
+	}
+	return b.last
+}
+
+// replayable reports whether another attempt would send the same body.
+func (b *replayBody) replayable() bool {
+	return b.rest == nil || b.last == nil || !b.last.wasRead()
+}
+
+// attemptBody is the body of one attempt. The transport may read on in the
+// background after it has given an answer: revoke ends that. Close leaves the
+// client's body alone, which belongs to ReverseProxy.
+type attemptBody struct {
+	src io.Reader
+
+	mu      sync.Mutex
+	read    bool // guarded by mu; a read has begun
+	revoked bool // guarded by mu; no read begins any more
+}
+
+func (a *attemptBody) Read(p []byte) (int, error) {
+	a.mu.Lock()
+	revoked := a.revoked
+	a.read = a.read || !revoked
+	a.mu.Unlock()
+	if revoked {
+		return 0, errRevoked
+	}
+	n, err := a.src.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %w", errClientBody, err)
+	}
+	return n, err
+}
+
+func (a *attemptBody) Close() error { return nil }
+
+func (a *attemptBody) revoke() {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.revoked = true
+}
+
+func (a *attemptBody) wasRead() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.read
+}
+
+// timedBody is a client's body with a deadline for each piece: a client that
+// stops sending does not hold a slice for ever, one that sends a lot is fine.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+	armed   time.Time
+}
+
+func newTimedBody(w http.ResponseWriter, body io.ReadCloser) *timedBody {
+	return &timedBody{ReadCloser: body, control: http.NewResponseController(w)}
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	if now := time.Now(); now.Sub(b.armed) > rearmAfter {
+		b.control.SetReadDeadline(now.Add(readTimeout))
+		b.armed = now
+	}
+	n, err := b.ReadCloser.Read(p)
+	if err == io.EOF {
+		// The server goes on reading to notice when the client leaves; a
+		// deadline would look like that.
+		b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
+}
+
+// timedWriter is an answer with a deadline for each piece.
+type timedWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	armed   time.Time
+}
+
+func newTimedWriter(w http.ResponseWriter) *timedWriter {
+	return &timedWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+}
+
+func (w *timedWriter) Write(p []byte) (int, error) {
+	w.arm()
+	return w.ResponseWriter.Write(p)
+}
+
+// arm is also called at the end, for what the server itself writes then.
+func (w *timedWriter) arm() {
+	if now := time.Now(); now.Sub(w.armed) > rearmAfter {
+		w.control.SetWriteDeadline(now.Add(writeTimeout))
+		w.armed = now
+	}
+}
+
+// Unwrap lets ReverseProxy flush.
+func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

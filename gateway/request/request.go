@@ -1,0 +1,55 @@
+// Package request carries what the gateway knows about a request from the
+// middleware in front to the handlers and, once it ends, to the log.
+package request
+
+import (
+	"context"
+	"net/http"
+
+	"ipnoelp.io/platform/problem"
+)
+
+// Info is about one request. Only the goroutine that serves the request
+// touches it.
+type Info struct {
+	ID         string // request id, also in the answer
+	ClientAddr string // IP address of the client, as far as trusted proxies tell
+	Direct     bool   // no proxy in between
+	Route      Route
+	UserID     string // "" until authenticated
+	Err        error  // what went wrong, for the log
+	ClientGone bool   // the client left before an answer
+}
+
+// Route is the class of a request in metrics and logs.
+type Route string
+
+const (
+	RouteAuth   Route = "auth"
+	RouteAdmin  Route = "admin"
+	RouteAPI    Route = "tenant_api"
+	RouteSocket Route = "tenant_socket"
+	RouteOps    Route = "ops" // health, readiness, metrics
+	RouteOther  Route = "other"
+)
+
+type key struct{}
+
+// With returns a context that carries info.
+func With(ctx context.Context, info *Info) context.Context {
+	return context.WithValue(ctx, key{}, info)
+}
+
+// From returns the request's Info; a throw-away one where nobody put any.
+func From(ctx context.Context) *Info {
+	if info, ok := ctx.Value(key{}).(*Info); ok {
+		return info
+	}
+	return &Info{}
+}
+
+// Fail answers with err as problem details and keeps it for the log.
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
+	From(r.Context()).Err = err
+	problem.Write(w, err)
+}

@@ -1,0 +1,131 @@
+// Package sockets knows the gateway's open WebSockets: http.Server forgets a
+// connection once it is hijacked, yet it has to end with its session, its
+// user's slice, or the gateway.
+package sockets
+
+import (
+	"sync"
+
+	"ipnoelp.io/platform"
+)
+
+// MaxPerUser bounds the sockets of one user: several devices with several
+// tabs, and reconnects whose predecessors have not been noticed as gone.
+const MaxPerUser = 32
+
+// Close codes of RFC 6455.
+const (
+	CloseGoingAway       = 1001 // the gateway stops
+	ClosePolicyViolation = 1008 // the session ended, or the slice does not serve its user now
+)
+
+// Socket is one open connection.
+type Socket struct {
+	session [32]byte
+	user    string
+	close   func(code int)
+}
+
+// Registry holds the open sockets. It is safe for concurrent use.
+type Registry struct {
+	mu       sync.Mutex
+	stopping bool                 // guarded by mu
+	open     map[*Socket]struct{} // guarded by mu
+	perUser  map[string]int       // guarded by mu
+}
+
+// NewRegistry returns an empty registry.
+func NewRegistry() *Registry {
+	return &Registry{open: make(map[*Socket]struct{}), perUser: make(map[string]int)}
+}
+
+// Add registers a socket before its session is checked for the last time, so
+// that no end of a session falls in between. close ends it with a close code;
+// it may be called from any goroutine, more than once, and must not block for
+// long. Returns ErrTooMany above MaxPerUser and ErrUnavailable once the
+// gateway stops.
+func (r *Registry) Add(session [32]byte, user string, close func(code int)) (*Socket, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopping {
+		return nil, platform.Errorf(platform.ErrUnavailable, "The server is restarting. Try again in a few seconds.")
+	}
+	if r.perUser[user] >= MaxPerUser {
+		return nil, platform.Errorf(platform.ErrTooMany, "Too many open connections; at most %d are allowed.", MaxPerUser)
+	}
+	s := &Socket{session: session, user: user, close: close}
+	r.open[s] = struct{}{}
+	r.perUser[user]++
+	return s, nil
+}
+
+// Remove forgets a socket that has ended. It may be called more than once.
+func (r *Registry) Remove(s *Socket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.open[s]; !ok {
+		return
+	}
+	delete(r.open, s)
+	if r.perUser[s.user]--; r.perUser[s.user] == 0 {
+		delete(r.perUser, s.user)
+	}
+}
+
+// CloseSession closes the sockets of a session that ended.
+func (r *Registry) CloseSession(session [32]byte) {
+	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.session == session })
+}
+
+// CloseUser closes all sockets of a user.
+func (r *Registry) CloseUser(user string) {
+	r.mu.Lock()
+	none := r.perUser[user] == 0
+	r.mu.Unlock()
+	if !none {
+		r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.user == user })
+	}
+}
+
+// Stop closes all sockets and lets no new ones in.
+func (r *Registry) Stop() {
+	r.mu.Lock()
+	r.stopping = true
+	r.mu.Unlock()
+	r.closeWhere(CloseGoingAway, func(*Socket) bool { return true })
+}
+
+// Sessions returns the sessions that have open sockets, each once.
+func (r *Registry) Sessions() [][32]byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	seen := make(map[[32]byte]bool, len(r.open))
+	var all [][32]byte
+	for s := range r.open {
+		if !seen[s.session] {
+			seen[s.session] = true
+			all = append(all, s.session)
+		}
+	}
+	return all
+}
+
+// Len returns how many sockets are open.
+func (r *Registry) Len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.open)
+}
+
+// closeWhere closes side by side: one slow client delays no other.
+func (r *Registry) closeWhere(code int, match func(*Socket) bool) {
+	var wg sync.WaitGroup
+	r.mu.Lock()
+	for s := range r.open {
+		if match(s) {
+			wg.Go(func() { s.close(code) })
+		}
+	}
+	r.mu.Unlock()
+	wg.Wait()
+}
