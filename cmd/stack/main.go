@@ -5,6 +5,8 @@
 //	stack down      stop everything, keep the data
 //	stack destroy   stop everything, remove the data
 //	stack env       print shell exports for the nomad and consul command lines
+//	stack migrate   prepare a PostgreSQL server: roles, database, schema
+//	stack seccomp   print the seccomp profile that slices run under
 //	stack test      start a stack of its own, run the tests against it, remove it
 //
 // It is configured by the environment; see the README.
@@ -13,12 +15,15 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"ipnoelp.io/platform/internal/stack"
+	"ipnoelp.io/platform/postgres"
+	"ipnoelp.io/platform/slice/seccomp"
 )
 
 func main() {
@@ -33,11 +38,21 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 {
-		return errors.New("want one of: up, status, down, destroy, env, test")
+		return errors.New("want one of: up, status, down, destroy, env, migrate, seccomp, test")
 	}
 	command, args := args[0], args[1:]
-	if command == "test" {
+	switch command {
+	case "test":
 		return stack.RunTests(ctx, args, os.Stdout)
+	case "migrate":
+		return migrate(ctx, args)
+	case "seccomp":
+		profile, err := seccomp.Profile()
+		if err != nil {
+			return err
+		}
+		_, err = os.Stdout.Write(profile)
+		return err
 	}
 	if len(args) > 0 {
 		return fmt.Errorf("%s takes no arguments", command)
@@ -77,5 +92,22 @@ func run(ctx context.Context, args []string) error {
 		}
 		return nil
 	}
-	return fmt.Errorf("%q: want one of: up, status, down, destroy, env, test", command)
+	return fmt.Errorf("%q: want one of: up, status, down, destroy, env, migrate, seccomp, test", command)
+}
+
+// migrate prepares a server that `make up` does not run. The passwords come
+// from the environment, where no process list shows them.
+func migrate(ctx context.Context, args []string) error {
+	f := flag.NewFlagSet("migrate", flag.ContinueOnError)
+	url := f.String("database-url", os.Getenv("DATABASE_URL"), "superuser's URL of the server")
+	if err := f.Parse(args); err != nil {
+		return err
+	}
+	if *url == "" {
+		return errors.New("migrate: -database-url or DATABASE_URL is required")
+	}
+	return postgres.Prepare(ctx, *url, postgres.PrepareOptions{
+		GatewayPassword:     os.Getenv("GATEWAY_PASSWORD"),
+		ProvisionerPassword: os.Getenv("PROVISIONER_PASSWORD"),
+	})
 }

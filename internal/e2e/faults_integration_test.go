@@ -33,12 +33,15 @@ func TestProvisionerKilledAtEveryStep(t *testing.T) {
 	t.Cleanup(func() { b.restartProvisionerJob(t) })
 	eventually(t, 60*time.Second, func() error {
 		entries, _, err := b.Consul().Health().Service("provisioner", "", false, nil)
-		if err != nil || len(entries) > 0 {
-			return fmt.Errorf("%d provisioners still run, %v", len(entries), err)
+		if err != nil {
+			return err
+		}
+		if len(entries) > 0 {
+			return fmt.Errorf("%d provisioners still run", len(entries))
 		}
 		return nil
 	})
-	for _, step := range provisioner.FaultPoints() {
+	for _, step := range append(provisioner.MakeSteps(), provisioner.RemoveSteps()...) {
 		t.Run(string(step), func(t *testing.T) {
 			// Both a slice to make and one to remove, so that every step is come to.
 			if _, err := b.db.Exec(t.Context(), `UPDATE gateway.slices SET state = 'retiring', state_changed_at = now()

@@ -83,8 +83,11 @@ func TestSliceComesBackWithItsLogin(t *testing.T) {
 			return fmt.Errorf("still the old allocation")
 		}
 		entries, _, err := b.Consul().Health().Service(platform.SliceName(u.number), "", true, nil)
-		if err != nil || len(entries) != 1 || strings.Contains(entries[0].Service.ID, alloc.ID) {
-			return fmt.Errorf("%d instances in Consul, %v", len(entries), err)
+		if err != nil {
+			return err
+		}
+		if len(entries) != 1 || strings.Contains(entries[0].Service.ID, alloc.ID) {
+			return fmt.Errorf("%d instances in Consul, the new one is to be the only one", len(entries))
 		}
 		return nil
 	})
@@ -137,8 +140,11 @@ func TestSessionsOutliveTheGateway(t *testing.T) {
 		restarted++
 		eventually(t, 60*time.Second, func() error {
 			entries, _, err := b.Consul().Health().Service("gateway", "", true, nil)
-			if err != nil || len(entries) < 2 {
-				return fmt.Errorf("%d gateways pass, %v", len(entries), err)
+			if err != nil {
+				return err
+			}
+			if len(entries) < 2 {
+				return fmt.Errorf("%d gateways pass", len(entries))
 			}
 			return nil
 		})
@@ -175,8 +181,11 @@ func TestKnownSlicesSurviveWithoutConsul(t *testing.T) {
 		}
 		eventually(t, time.Minute, func() error {
 			entries, _, err := b.Consul().Health().Service("gateway", "", true, nil)
-			if err != nil || len(entries) < 2 {
-				return fmt.Errorf("%d gateways pass, %v", len(entries), err)
+			if err != nil {
+				return err
+			}
+			if len(entries) < 2 {
+				return fmt.Errorf("%d gateways pass", len(entries))
 			}
 			return nil
 		})

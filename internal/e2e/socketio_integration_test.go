@@ -104,8 +104,8 @@ func (e *events) read(conn *websocket.Conn, connected chan<- error) {
 	}
 }
 
-// wait returns the first event of that name for which match is true.
-func (e *events) wait(name string, match func(json.RawMessage) bool) json.RawMessage {
+// wait waits for an event of that name for which match is true.
+func (e *events) wait(name string, match func(json.RawMessage) bool) {
 	e.t.Helper()
 	timeout := time.After(20 * time.Second)
 	for {
@@ -115,7 +115,7 @@ func (e *events) wait(name string, match func(json.RawMessage) bool) json.RawMes
 				e.t.Fatalf("the connection ended while waiting for %s", name)
 			}
 			if ev.name == name && match(ev.data) {
-				return ev.data
+				return
 			}
 		case <-timeout:
 			e.t.Fatalf("no %s in time", name)

@@ -20,8 +20,7 @@ type BareSlice struct {
 	name string
 }
 
-// BareSlice takes the options of a warm slice's job, and a database that is
-// already made: the one of that slice.
+// BareSlice uses a database that is already made: that of a slice there is.
 func (s *Stack) BareSlice(ctx context.Context) (*BareSlice, error) {
 	jobs, _, err := s.nomad.Jobs().List(&nomad.QueryOptions{Namespace: platform.SliceNamespace})
 	if err != nil {
@@ -29,10 +28,6 @@ func (s *Stack) BareSlice(ctx context.Context) (*BareSlice, error) {
 	}
 	if len(jobs) == 0 {
 		return nil, fmt.Errorf("no slice to take the options from")
-	}
-	job, _, err := s.nomad.Jobs().Info(jobs[0].ID, &nomad.QueryOptions{Namespace: platform.SliceNamespace})
-	if err != nil {
-		return nil, err
 	}
 	v, _, err := s.nomad.Variables().Read("nomad/jobs/"+jobs[0].ID, &nomad.QueryOptions{Namespace: platform.SliceNamespace})
 	if err != nil {
@@ -51,12 +46,14 @@ func (s *Stack) BareSlice(ctx context.Context) (*BareSlice, error) {
 // Run starts the container, waits until its health check answers, removes it,
 // and returns how long it took to become healthy.
 func (b *BareSlice) Run(ctx context.Context) (time.Duration, error) {
-	exec.CommandContext(ctx, "docker", "rm", "-f", b.name).Run() // one that was cut off
+	if err := removeContainers(ctx, []string{b.name}); err != nil { // one that was cut off
+		return 0, err
+	}
 	begun := time.Now()
 	if _, err := exec.CommandContext(ctx, "docker", b.args...).Output(); err != nil {
 		return 0, fmt.Errorf("docker run: %w", commandError(err))
 	}
-	defer exec.CommandContext(context.WithoutCancel(ctx), "docker", "rm", "-f", b.name).Run()
+	defer removeContainers(context.WithoutCancel(ctx), []string{b.name}) //nolint:errcheck // the next run removes it too
 	out, err := exec.CommandContext(ctx, "docker", "port", b.name, "8080/tcp").Output()
 	if err != nil {
 		return 0, fmt.Errorf("docker port: %w", commandError(err))

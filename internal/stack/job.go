@@ -133,7 +133,11 @@ func registered(passing []*consul.ServiceEntry, allocID string) bool {
 // events and the end of what it printed.
 func (s *Stack) saveJobLog(name, file string) {
 	var b strings.Builder
-	defer func() { os.WriteFile(file, []byte(b.String()), 0o600) }()
+	defer func() {
+		if err := os.WriteFile(file, []byte(b.String()), 0o600); err != nil {
+			os.Remove(file) // rather none than an old one
+		}
+	}()
 	allocs, _, err := s.nomad.Jobs().Allocations(name, false, nil)
 	if err != nil || len(allocs) == 0 {
 		fmt.Fprintf(&b, "no instance was placed (%v)\n", err)

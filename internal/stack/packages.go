@@ -66,13 +66,7 @@ func (c *Config) checkToolchain(ctx context.Context) (string, error) {
 			return "", advise(fmt.Errorf("%s: %w", tool[0], err), "", "install Go 1.26, Node 20 or newer, npm and git, and put them on the PATH (sudo may have another PATH)")
 		}
 		if tool[0] != "git" {
-			v := strings.TrimPrefix(strings.TrimSpace(string(out)), "go version ")
-			if tool[0] == "npm" {
-				v = "npm " + v
-			} else if tool[0] == "node" {
-				v = "Node " + v
-			}
-			versions = append(versions, v)
+			versions = append(versions, tool[0]+" "+strings.TrimPrefix(strings.TrimSpace(string(out)), "go version "))
 		}
 	}
 	for _, dir := range []string{"", "run", "log", "bin", "consul", "nomad", "postgres", "whatsappsim"} {

@@ -109,7 +109,8 @@ func poll(ctx context.Context, interval time.Duration, f func() error) error {
 		if err == nil {
 			return nil
 		}
-		if f, ok := err.(final); ok {
+		var f final
+		if errors.As(err, &f) {
 			return f.error
 		}
 		select {

@@ -112,7 +112,9 @@ func tail(file string, lines int) string {
 	}
 	defer f.Close()
 	if st, err := f.Stat(); err == nil && st.Size() > most {
-		f.Seek(-most, io.SeekEnd)
+		if _, err := f.Seek(-most, io.SeekEnd); err != nil {
+			return err.Error()
+		}
 	}
 	b, err := io.ReadAll(f)
 	if err != nil {

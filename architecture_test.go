@@ -1,0 +1,85 @@
+package platform_test
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "ipnoelp.io/platform"
+
+type goPackage struct {
+	ImportPath, Name, Doc string
+	Imports               []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Name,Doc,Imports", "./...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	dec := json.NewDecoder(strings.NewReader(string(out)))
+	for {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+}
+
+// Who must not import whom, by the first element of the package's path.
+func TestImportDirections(t *testing.T) {
+	adapters := []string{"postgres", "nomad", "consul", "stripe"}
+	forbidden := map[string][]string{
+		"":            {"*"}, // the domain: the standard library only
+		"problem":     append([]string{"gateway", "provisioner", "slice", "internal", "cmd"}, adapters...),
+		"gateway":     append([]string{"provisioner", "slice", "whatsappsim", "internal", "cmd"}, adapters...),
+		"provisioner": append([]string{"gateway", "slice", "whatsappsim", "internal", "cmd"}, adapters...),
+		"slice":       append([]string{"gateway", "provisioner", "whatsappsim", "internal", "cmd"}, adapters...),
+		"whatsappsim": append([]string{"gateway", "provisioner", "slice", "internal", "cmd"}, adapters...),
+		"postgres":    {"gateway", "provisioner", "slice", "internal", "cmd", "nomad", "consul"},
+		"nomad":       {"gateway", "provisioner", "slice", "internal", "cmd", "postgres", "consul"},
+		"consul":      {"gateway", "provisioner", "slice", "internal", "cmd", "postgres", "nomad"},
+	}
+	for _, p := range packages(t) {
+		area := first(p.ImportPath)
+		for _, imported := range p.Imports {
+			own := imported == module || strings.HasPrefix(imported, module+"/")
+			if area == "" && (own || strings.Contains(strings.SplitN(imported, "/", 2)[0], ".")) {
+				t.Errorf("the domain imports %s", imported)
+			}
+			for _, f := range forbidden[area] {
+				if own && f == first(imported) && area != "" {
+					t.Errorf("%s imports %s", p.ImportPath, imported)
+				}
+			}
+		}
+	}
+}
+
+// first is the first element of a package's path below the module.
+func first(path string) string {
+	rel := strings.TrimPrefix(strings.TrimPrefix(path, module), "/")
+	return strings.SplitN(rel, "/", 2)[0]
+}
+
+func TestEveryPackageHasADoc(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package comment", p.ImportPath)
+		}
+		switch p.Name {
+		case "util", "utils", "common", "helpers", "models", "misc":
+			t.Errorf("%s: a package is named for what it is", p.ImportPath)
+		}
+	}
+}
