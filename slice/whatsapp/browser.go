@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"regexp"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/css"
 	"github.com/chromedp/cdproto/dom"
+	"github.com/chromedp/cdproto/emulation"
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -24,21 +23,23 @@ import (
 
 // browser is one running Chromium with one page.
 type browser struct {
-	ctx    context.Context // chromedp's; ends when the browser is gone
-	cancel context.CancelFunc
-	target *chromedp.Target
-	group  int // process group of the whole tree; 0 before the start
-	queue  *pageQueue
+	ctx     context.Context // chromedp's; ends when the browser is gone
+	cancel  context.CancelFunc
+	target  *chromedp.Target
+	group   int    // process group of the whole tree; 0 before the start
+	version string // Chromium's major version
+	queue   *pageQueue
 }
 
 // launch starts Chromium on the profile and prepares its page, which is still
 // blank. The browser outlives ctx, so that close can end it gracefully.
 func launch(ctx context.Context, cfg Config) (*browser, error) {
-	flags, err := chromiumFlags(ctx, cfg)
+	version, err := chromiumMajor(ctx, cfg.ChromiumPath)
 	if err != nil {
 		return nil, err
 	}
-	b := &browser{queue: newPageQueue()}
+	flags := chromiumFlags(cfg, version)
+	b := &browser{queue: newPageQueue(), version: version}
 	var cmd *exec.Cmd
 	opts := append(flags,
 		chromedp.ExecPath(cfg.ChromiumPath),
@@ -89,6 +90,7 @@ func (b *browser) prepare(ctx context.Context, t *chromedp.Target) error {
 		{cdplog.Disable.Method, cdp.Empty{}},
 		{target.SetDiscoverTargets.Method, target.SetDiscoverTargetsParams{Discover: false}},
 		{page.SetLifecycleEventsEnabled.Method, page.SetLifecycleEventsEnabledParams{Enabled: false}},
+		{emulation.SetUserAgentOverride.Method, emulation.SetUserAgentOverrideParams{UserAgent: userAgent(b.version), UserAgentMetadata: clientHints(b.version)}},
 		{page.SetBypassCSP.Method, page.SetBypassCSPParams{Enabled: true}},
 		{runtime.AddBinding.Method, runtime.AddBindingParams{Name: bindingName}},
 		{page.AddScriptToEvaluateOnNewDocument.Method, page.AddScriptToEvaluateOnNewDocumentParams{Source: configScript}},
@@ -126,65 +128,3 @@ func (b *browser) kill() {
 }
 
 func discardf(string, ...any) {}
-
-// chromiumFlags are chosen for memory: see the numbers in docs. Not among them,
-// on purpose: --no-sandbox, --single-process, --disable-web-security,
-// --ignore-certificate-errors.
-func chromiumFlags(ctx context.Context, cfg Config) ([]chromedp.ExecAllocatorOption, error) {
-	agent, err := userAgent(ctx, cfg.ChromiumPath)
-	if err != nil {
-		return nil, err
-	}
-	opts := []chromedp.ExecAllocatorOption{
-		chromedp.Headless,
-		chromedp.NoFirstRun,
-		chromedp.NoDefaultBrowserCheck,
-		chromedp.UserDataDir(cfg.ProfileDir),
-		chromedp.UserAgent(agent),
-		chromedp.WindowSize(1280, 800),
-		chromedp.Flag("no-sandbox", cfg.DisableSandbox),
-		chromedp.Flag("lang", "en-US"),
-	}
-	for _, name := range []string{
-		"disable-gpu", "in-process-gpu", "disable-site-isolation-trials",
-		"disable-background-networking", "disable-background-timer-throttling",
-		"disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
-		"disable-breakpad", "disable-crash-reporter", "disable-client-side-phishing-detection",
-		"disable-component-update", "disable-default-apps", "disable-dev-shm-usage",
-		"disable-domain-reliability", "disable-extensions", "disable-hang-monitor",
-		"disable-popup-blocking", "disable-prompt-on-repost", "disable-sync", "no-pings",
-		"metrics-recording-only", "disable-notifications", "disable-speech-api",
-	} {
-		opts = append(opts, chromedp.Flag(name, true))
-	}
-	return append(opts,
-		chromedp.Flag("renderer-process-limit", "1"),
-		chromedp.Flag("password-store", "basic"),
-		chromedp.Flag("disk-cache-size", "67108864"), // bytes; the page's own files, not the login
-		chromedp.Flag("disable-features", strings.Join([]string{
-			"BackForwardCache", "MediaRouter", "OptimizationHints", "Translate", "InterestFeedContentSuggestions",
-			"AutofillServerCommunication", "CertificateTransparencyComponentUpdater", "DialMediaRouteProvider",
-			"SpareRendererForSitePerProcess",
-		}, ",")),
-	), nil
-}
-
-var chromiumVersion = regexp.MustCompile(`([0-9]+)\.[0-9]+\.[0-9]+\.[0-9]+`)
-
-// userAgent returns what a desktop Chrome of the same version sends. Headless
-// Chromium names itself in it, and WhatsApp Web refuses that.
-func userAgent(ctx context.Context, path string) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, launchTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.Env = []string{"HOME=" + os.TempDir(), "PATH=/usr/bin:/bin"}
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("ask Chromium for its version: %w", err)
-	}
-	m := chromiumVersion.FindSubmatch(out)
-	if m == nil {
-		return "", fmt.Errorf("ask Chromium for its version: no version in its answer")
-	}
-	return "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/" + string(m[1]) + ".0.0.0 Safari/537.36", nil
-}

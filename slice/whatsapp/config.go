@@ -17,7 +17,8 @@ type Config struct {
 	// sandbox. Message content is hostile input: never set it in production.
 	DisableSandbox bool
 
-	probeEvery time.Duration // 0 means defaultProbeEvery; tests shorten it
+	probeEvery   time.Duration // 0 is defaultProbeEvery; tests shorten it
+	probeTimeout time.Duration // 0 is evalTimeout; tests shorten it
 }
 
 const (

@@ -42,6 +42,9 @@ func New(cfg Config) *Engine {
 	if cfg.probeEvery == 0 {
 		cfg.probeEvery = defaultProbeEvery
 	}
+	if cfg.probeTimeout == 0 {
+		cfg.probeTimeout = evalTimeout
+	}
 	return &Engine{
 		cfg:    cfg,
 		log:    cfg.Logger,

@@ -115,7 +115,7 @@ func (w *watch) probe(ctx context.Context) error {
 		return nil
 	}
 	var s snapshot
-	err := w.browser.call(ctx, evalTimeout, &s, "snapshot")
+	err := w.browser.call(ctx, w.engine.cfg.probeTimeout, &s, "snapshot")
 	switch {
 	case err == nil:
 		w.failedProbes = 0

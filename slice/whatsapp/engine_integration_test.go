@@ -1,0 +1,345 @@
+//go:build integration
+
+package whatsapp
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/page"
+
+	"ipnoelp.io/platform/whatsappsim"
+)
+
+const (
+	chromium = "/usr/bin/chromium-headless-shell"
+	phone    = "4915112345678"
+	patience = 30 * time.Second // for what takes a second on an idle machine
+)
+
+// bundle is a running engine with its stand-in.
+type bundle struct {
+	*Engine
+	t      *testing.T
+	sim    *whatsappsim.Client
+	events chan Event
+}
+
+func testConfig(t *testing.T, url string) Config {
+	t.Helper()
+	if _, err := os.Stat(chromium); err != nil {
+		t.Fatalf("this test needs Debian's package chromium-headless-shell: %v", err)
+	}
+	level := slog.LevelError + 1
+	if testing.Verbose() {
+		level = slog.LevelDebug
+	}
+	return Config{
+		URL: url, ProfileDir: t.TempDir() + "/profile", ChromiumPath: chromium,
+		Logger:         slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})),
+		DisableSandbox: os.Getuid() == 0,
+		probeEvery:     200 * time.Millisecond,
+		probeTimeout:   2 * time.Second,
+	}
+}
+
+func setup(t *testing.T, sim whatsappsim.Config) *bundle {
+	t.Helper()
+	if sim.DeliveryDelay == 0 {
+		sim.DeliveryDelay = 10 * time.Millisecond
+	}
+	server, err := whatsappsim.New(sim)
+	if err != nil {
+		t.Fatal(err)
+	}
+	web := httptest.NewServer(server)
+	t.Cleanup(func() { server.Close(); web.CloseClientConnections(); web.Close() })
+	b := &bundle{
+		Engine: New(testConfig(t, web.URL+"/")),
+		t:      t, sim: &whatsappsim.Client{BaseURL: web.URL}, events: make(chan Event, 1000),
+	}
+	run(t, b.Engine, func(ev Event) { b.events <- ev })
+	return b
+}
+
+// run runs an engine until the test ends.
+func run(t *testing.T, e *Engine, sink func(Event)) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- e.Run(ctx, sink) }()
+	t.Cleanup(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Errorf("run: %v", err)
+			}
+		case <-time.After(patience):
+			t.Error("the engine did not stop")
+		}
+	})
+}
+
+// waitStatus returns the first status, from now on, that match accepts.
+func (b *bundle) waitStatus(what string, match func(Status) bool) Status {
+	b.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case ev := <-b.events:
+			if s, ok := ev.(StatusChanged); ok && match(s.Status) {
+				return s.Status
+			}
+		case <-timeout:
+			b.t.Fatalf("never %s; it is %+v", what, b.Status())
+		}
+	}
+}
+
+func (b *bundle) waitState(state State) Status {
+	b.t.Helper()
+	return b.waitStatus(string(state), func(s Status) bool { return s.State == state })
+}
+
+func (b *bundle) waitMessage() Message {
+	b.t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case ev := <-b.events:
+			if m, ok := ev.(MessageSeen); ok {
+				return m.Message
+			}
+		case <-timeout:
+			b.t.Fatal("no message")
+		}
+	}
+}
+
+func (b *bundle) link() {
+	b.t.Helper()
+	if _, err := b.sim.CreateAccount(b.t.Context(), phone, "Ana's Bakery"); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := b.sim.Scan(b.t.Context(), phone, b.waitState(StateQR).QR.Text); err != nil {
+		b.t.Fatal(err)
+	}
+	b.waitState(StateReady)
+}
+
+func (b *bundle) running() *browser {
+	b.t.Helper()
+	br, _, err := b.active()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return br
+}
+
+func TestBrowserThatIsKilledIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := setup(t, whatsappsim.Config{})
+	b.waitState(StateQR)
+	if err := syscall.Kill(-b.running().group, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.waitState(StateStarting); s.Reason == "" {
+		t.Error("the state does not say why")
+	}
+	if !b.Healthy() {
+		t.Error("unhealthy while the browser is being replaced")
+	}
+	b.waitState(StateQR)
+}
+
+func TestRendererThatCrashesIsReplacedAndTheLoginStays(t *testing.T) {
+	t.Parallel()
+	b := setup(t, whatsappsim.Config{})
+	b.link()
+	// A message that is reported was stored, and the login before it.
+	if _, err := b.sim.CustomerWrites(t.Context(), phone, "4917012345", "Carl", "hello"); err != nil {
+		t.Fatal(err)
+	}
+	b.waitMessage()
+	// The command never answers: what would answer is gone.
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	go func() {
+		defer cancel()
+		b.running().target.Call(ctx, page.CommandCrash, nil, nil)
+	}()
+	if s := b.waitState(StateStarting); !strings.Contains(s.Reason, "crashed") {
+		t.Errorf("reason %q", s.Reason)
+	}
+	b.waitState(StateReady)
+	<-ctx.Done()
+}
+
+func TestPageThatHangsIsReplaced(t *testing.T) {
+	t.Parallel()
+	b := setup(t, whatsappsim.Config{})
+	b.link()
+	if err := b.sim.Fault(t.Context(), phone, whatsappsim.FaultRendererHang); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.waitState(StateStarting); !strings.Contains(s.Reason, "stopped answering") {
+		t.Errorf("reason %q", s.Reason)
+	}
+	b.waitState(StateReady)
+}
+
+func TestConnectionThatBreaksAndSessionOpenedElsewhere(t *testing.T) {
+	t.Parallel()
+	b := setup(t, whatsappsim.Config{})
+	b.link()
+	if err := b.sim.Fault(t.Context(), phone, whatsappsim.FaultDisconnect); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.waitState(StateOffline); s.Reason == "" || s.Account == nil {
+		t.Errorf("status %+v", s)
+	}
+	b.waitState(StateReady)
+	if err := b.sim.Fault(t.Context(), phone, whatsappsim.FaultConflict); err != nil {
+		t.Fatal(err)
+	}
+	if s := b.waitState(StateConflict); s.Reason == "" {
+		t.Error("the state does not say why")
+	}
+}
+
+func TestIdleQRCodeIsFreshWhenSomebodyLooks(t *testing.T) {
+	t.Parallel()
+	b := setup(t, whatsappsim.Config{QRLifetime: 300 * time.Millisecond, QRRotations: 1})
+	first := b.waitState(StateQR).QR.Text
+	deadline := time.Now().Add(patience)
+	for { // until the page went idle
+		if _, s, _ := b.active(); s.QRIdle {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the page never went idle")
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+	start := time.Now()
+	s := b.Look(t.Context())
+	if took := time.Since(start); took > time.Second {
+		t.Errorf("took %v, want less than a second", took)
+	}
+	if s.State != StateQR || s.QR.Text == first {
+		t.Fatalf("looked at an old code: %+v", s)
+	}
+	if _, err := b.sim.CreateAccount(t.Context(), phone, "Ana"); err != nil {
+		t.Fatal(err)
+	}
+	// From now on somebody looks all the time: codes follow each other.
+	defer b.AddViewer()()
+	next := b.waitStatus("another code", func(n Status) bool { return n.QR != nil && n.QR.Text != s.QR.Text && n.QR.Text != first })
+	b.waitStatus("one more code", func(n Status) bool { return n.QR != nil && n.QR.Text != next.QR.Text })
+}
+
+func TestProfileIsUsedByOneEngine(t *testing.T) {
+	t.Parallel()
+	b := setup(t, whatsappsim.Config{})
+	b.waitState(StateQR)
+	cfg := testConfig(t, b.cfg.URL)
+	cfg.ProfileDir = b.cfg.ProfileDir
+	if err := New(cfg).Run(t.Context(), func(Event) {}); err == nil {
+		t.Error("two engines run on one profile")
+	}
+}
+
+func TestBrowserGetsNoSecretsAndDoesNotNameItself(t *testing.T) {
+	t.Setenv("SLICE_TOKEN", "top-secret-token")
+	b := setup(t, whatsappsim.Config{})
+	b.waitState(StateQR)
+	environ, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", b.running().group))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Contains(environ, []byte("top-secret-token")) {
+		t.Error("the browser's environment holds the slice's token")
+	}
+	var agent string
+	if err := b.running().evaluate(t.Context(), evalTimeout, "navigator.userAgent", &agent); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(agent, "Headless") || !strings.Contains(agent, "Chrome/") {
+		t.Errorf("user agent %q", agent)
+	}
+	var brands string
+	if err := b.running().evaluate(t.Context(), evalTimeout, "JSON.stringify(navigator.userAgentData ? navigator.userAgentData.brands : [])", &brands); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(brands, "Headless") {
+		t.Errorf("brands %s", brands)
+	}
+}
+
+func TestBundleIsInjectedWhereThePageHasNoWPP(t *testing.T) {
+	t.Parallel()
+	path := os.Getenv("WA_JS_BUNDLE")
+	if path == "" {
+		t.Fatal("WA_JS_BUNDLE is not set: it names the wa-js bundle (`make test` sets it)")
+	}
+	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'none'")
+		fmt.Fprint(w, "<!doctype html><title>plain</title>")
+	}))
+	t.Cleanup(plain.Close)
+	cfg := testConfig(t, plain.URL)
+	b, err := launch(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := b.close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	if err := b.navigate(t.Context(), plain.URL); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.After(patience); ; {
+		if b.queue.take().loaded {
+			break
+		}
+		select {
+		case <-b.queue.wake:
+		case <-deadline:
+			t.Fatal("the page was never loaded")
+		}
+	}
+	if err := b.install(t.Context(), ""); err == nil {
+		t.Error("a page without WPP and without a bundle is taken for usable")
+	}
+	for range 2 { // the second time changes nothing
+		if err := b.install(t.Context(), path); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var got struct {
+		Version   string
+		Analytics bool
+		Functions string
+	}
+	const question = `({Version: WPP.version, Analytics: WPPConfig.disableGoogleAnalytics,
+		Functions: [WPP.conn.getAuthCode, WPP.conn.refreshQR, WPP.conn.logout, WPP.conn.getStreamData, WPP.conn.setKeepAlive, WPP.chat.list,
+			WPP.chat.getMessages, WPP.chat.sendTextMessage, WPP.contact.getPnLidEntry, WPP.profile.getMyProfileName, WPP.on].map(f => typeof f).join()})`
+	if err := b.evaluate(t.Context(), evalTimeout, question, &got); err != nil {
+		t.Fatal(err)
+	}
+	if want := strings.TrimSuffix(strings.Repeat("function,", 11), ","); got.Version != "v4.6.0" && got.Version != "4.6.0" || !got.Analytics || got.Functions != want {
+		t.Errorf("after injection: %+v", got)
+	}
+}
