@@ -7,6 +7,7 @@ import { Link, useNavigate } from 'react-router';
 import { unlinkWhatsApp } from '../api/crm';
 import { messageOf } from '../api/http';
 import { keys } from '../api/keys';
+import { accountTitle } from '../format/chat';
 import { useWhatsApp } from '../live/queries';
 import { useLive } from '../live/live';
 import { useUser } from '../session/session';
@@ -29,11 +30,11 @@ export function WhatsAppMenu() {
     <>
       <Menu position="bottom-end" width={260} shadow="md">
         <Menu.Target>
-          <UnstyledButton className={classes.target} aria-label={`WhatsApp account: ${account?.name ?? 'none linked'}, ${label}`}>
-            <Avatar size={34} radius="xl" color="lagoon" {...(account ? { name: account.name || account.phone } : {})} />
+          <UnstyledButton className={classes.target} aria-label={`WhatsApp account: ${account ? accountTitle(account) : 'none linked'}, ${label}`}>
+            <Avatar size={34} radius="xl" color="lagoon" {...(account?.name ? { name: account.name } : {})} />
             <div className={classes.text}>
               <Text size="sm" fw={600} truncate lh={1.25}>
-                {account ? account.name || account.phone : 'WhatsApp'}
+                {account ? accountTitle(account) : 'WhatsApp'}
               </Text>
               <Group gap={6} wrap="nowrap">
                 <span className={classes.dot} style={{ background: `var(--mantine-color-${color}-6)` }} />
@@ -50,7 +51,7 @@ export function WhatsAppMenu() {
             <Text size="xs" truncate title={user.email}>
               {user.email}
             </Text>
-            {account && (
+            {account?.phone && (
               <Text size="xs" truncate>
                 {account.phone}
               </Text>
@@ -72,7 +73,7 @@ export function WhatsAppMenu() {
           )}
         </Menu.Dropdown>
       </Menu>
-      <UnlinkDialog opened={confirming} onClose={confirm.close} name={account?.name || account?.phone || 'this account'} />
+      <UnlinkDialog opened={confirming} onClose={confirm.close} name={account ? accountTitle(account) : 'this account'} />
     </>
   );
 }

@@ -14,7 +14,8 @@ it('previews the last message on one line', () => {
   expect(preview(message({ text: 'a\n\n b' }), false)).toBe('a b');
   expect(preview(message({ direction: 'out', text: 'ok' }), false)).toBe('You: ok');
   expect(preview(message(), true)).toBe('Carl: Hello');
-  expect(preview(message({ type: 'image', text: '' }), false)).toBe('[image]');
+  expect(preview(message({ type: 'image', text: '' }), false)).toBe('Photo');
+  expect(preview(message({ type: 'hologram', text: '' }), false)).toBe('[hologram]');
 });
 
 it('finds chats by words of the name and by number', () => {

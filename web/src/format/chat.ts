@@ -1,4 +1,4 @@
-import type { Chat, Message } from '../api/types';
+import type { Chat, Message, WhatsAppAccount } from '../api/types';
 
 /** What a chat is called: its name, else its number, else its WhatsApp id. */
 export function chatTitle(chat: Pick<Chat, 'id' | 'name' | 'phone'>): string {
@@ -11,6 +11,11 @@ export function titleOfID(id: string): string {
   return number ? `+${number}` : id;
 }
 
+/** What a linked account is called; WhatsApp does not always tell name or number. */
+export function accountTitle(account: WhatsAppAccount): string {
+  return account.name || account.phone || titleOfID(account.id);
+}
+
 /** The line under a chat's name. */
 export function preview(message: Message | null, isGroup: boolean): string {
   if (message === null) return 'No messages yet';
@@ -21,8 +26,26 @@ export function preview(message: Message | null, isGroup: boolean): string {
 
 /** The text of a message, or what it is when it has none. */
 export function messageText(message: Pick<Message, 'type' | 'text'>): string {
-  return message.text || (message.type === 'text' ? '' : `[${message.type}]`);
+  return message.text || (message.type === 'text' ? '' : (KINDS[message.type] ?? `[${message.type}]`));
 }
+
+// What cannot be shown here yet; the phone shows it.
+const KINDS: Record<string, string> = {
+  image: 'Photo',
+  video: 'Video',
+  audio: 'Audio',
+  voice: 'Voice message',
+  document: 'Document',
+  sticker: 'Sticker',
+  location: 'Location',
+  contact: 'Contact',
+  poll: 'Poll',
+  order: 'Order',
+  product: 'Product',
+  invite: 'Group invitation',
+  event: 'Event',
+  ciphertext: 'Waiting for this message…',
+};
 
 /** True when every word of the search is in the chat's name or number. */
 export function matches(chat: Chat, search: string): boolean {

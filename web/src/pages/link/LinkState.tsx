@@ -11,6 +11,7 @@ import {
 } from '@tabler/icons-react';
 import { Link } from 'react-router';
 import type { WhatsAppState, WhatsAppStatus } from '../../api/types';
+import { accountTitle } from '../../format/chat';
 import { shortAgo } from '../../format/time';
 
 interface View {
@@ -52,7 +53,7 @@ export function LinkState({ status }: { status: WhatsAppStatus }) {
       </Text>
       {account && (
         <Text fw={600}>
-          {account.name ? `${account.name} · ${account.phone}` : account.phone}
+          {account.name && account.phone ? `${account.name} · ${account.phone}` : accountTitle(account)}
         </Text>
       )}
       {status.reason !== '' && (

@@ -69,7 +69,7 @@ function DemoHint({ qr }: { qr: QRCode }) {
             No phone needed in demo mode
           </Text>
           <Text size="sm">
-            Copy the code, open the stand-in&rsquo;s phone page, create an account there and paste the code.
+            Copy the code. On the stand-in&rsquo;s phone page choose or make an account, press <b>Scan QR</b> and paste it.
           </Text>
           <Group gap="xs" mt="sm">
             <CopyButton value={qr.text}>
