@@ -50,6 +50,7 @@ type planner struct {
 
 	// Of the current generation, not counting what this plan takes out of it.
 	warm, coming int
+	failing      int
 	older        []platform.Slice // warm slices of another generation
 }
 
@@ -94,6 +95,9 @@ func (p *planner) slice(sl platform.Slice) {
 			p.restore(sl)
 		case !job.Stopped && sl.UserID == "":
 			p.transition(sl, platform.SliceWarm, "its job was started again")
+			if sl.Generation == p.s.Generation {
+				p.warm++
+			}
 		case !job.Stopped:
 			p.transition(sl, platform.SliceAssigned, "its job was started again")
 		}
@@ -115,18 +119,23 @@ func (p *planner) starting(sl platform.Slice) {
 	case sl.Generation != p.s.Generation:
 		p.transition(sl, platform.SliceRetiring, "a newer generation is current")
 	case made && job.Stopped:
-		p.transition(sl, platform.SliceFailed, "its job was stopped before it was warm")
+		p.fail(sl, "its job was stopped before it was warm")
 	case made && p.s.Passing[sl.Number]:
 		p.transition(sl, platform.SliceWarm, "passing")
 		p.warm++
 	case p.s.Now.Sub(sl.StateChangedAt) >= p.s.Timeout:
-		p.transition(sl, platform.SliceFailed, "not passing after "+p.s.Timeout.String()+" as "+string(sl.State))
+		p.fail(sl, "not passing after "+p.s.Timeout.String()+" as "+string(sl.State))
 	default:
 		p.coming++
 		if !made {
 			p.add(Make, sl, "")
 		}
 	}
+}
+
+func (p *planner) fail(sl platform.Slice, reason string) {
+	p.transition(sl, platform.SliceFailed, reason)
+	p.failing++
 }
 
 // restore makes the job of a slice with a user anew. Without its database
@@ -168,6 +177,9 @@ func (p *planner) retireOlder() {
 
 // refill requests what is missing of the current generation.
 func (p *planner) refill() {
+	if p.failing > 0 {
+		return // the next snapshot counts these failures
+	}
 	missing := p.s.want() - p.warm - p.coming
 	room := p.s.MaxStarting - p.coming
 	if p.s.Failures > 0 {
