@@ -1,0 +1,259 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/metrics"
+)
+
+// fakeSessions is a session table that a test can slow down and break.
+type fakeSessions struct {
+	mu    sync.Mutex
+	table map[[32]byte]platform.Session // guarded by mu
+	slice platform.Slice                // guarded by mu
+	err   error                         // guarded by mu
+	reads int                           // guarded by mu
+	gate  chan struct{}                 // when set, a read waits for it after it has read
+	begun chan struct{}                 // gets one value for each read
+}
+
+func (f *fakeSessions) Session(_ context.Context, hash [32]byte) (platform.Session, platform.Slice, error) {
+	f.mu.Lock()
+	f.reads++
+	ses, ok := f.table[hash]
+	slice, err := f.slice, f.err
+	f.mu.Unlock()
+	if f.gate != nil {
+		f.begun <- struct{}{}
+		<-f.gate
+	}
+	switch {
+	case err != nil:
+		return platform.Session{}, platform.Slice{}, err
+	case !ok:
+		return platform.Session{}, platform.Slice{}, platform.Errorf(platform.ErrNotFound, "no session")
+	}
+	return ses, slice, nil
+}
+
+func (f *fakeSessions) count() int { f.mu.Lock(); defer f.mu.Unlock(); return f.reads }
+
+func (f *fakeSessions) remove(hash [32]byte) { f.mu.Lock(); defer f.mu.Unlock(); delete(f.table, hash) }
+
+type sessionsBundle struct {
+	*Sessions
+	store *fakeSessions
+	token string
+	hash  [32]byte
+	clock time.Time
+}
+
+func setupSessions(t testing.TB) *sessionsBundle {
+	t.Helper()
+	b := &sessionsBundle{token: platform.NewSessionToken(), clock: time.Now()}
+	b.hash, _ = platform.HashSessionToken(b.token)
+	b.store = &fakeSessions{
+		table: map[[32]byte]platform.Session{b.hash: {TokenHash: b.hash, User: platform.User{ID: "ana"}, ExpiresAt: b.clock.Add(time.Hour)}},
+		slice: platform.Slice{Number: 7, State: platform.SliceAssigned, Generation: 3},
+		begun: make(chan struct{}, 100),
+	}
+	b.Sessions = NewSessions(b.store, []byte("0123456789abcdef0123456789abcdef"), metrics.New(func() int { return 0 }).SessionCache)
+	b.now = func() time.Time { return b.clock }
+	return b
+}
+
+func (b *sessionsBundle) wantCode(t *testing.T, when string, want platform.ErrorCode) {
+	t.Helper()
+	id, err := b.Lookup(t.Context(), b.hash)
+	if platform.CodeOf(err) != want {
+		t.Fatalf("%s: identity %v, error %v; want code %q", when, id, err, want)
+	}
+}
+
+func (b *sessionsBundle) wantReads(t *testing.T, when string, want int) {
+	t.Helper()
+	if n := b.store.count(); n != want {
+		t.Fatalf("%s: %d reads, want %d", when, n, want)
+	}
+}
+
+func TestSessionsAreRememberedOnlyWhileChangesAreTold(t *testing.T) {
+	b := setupSessions(t)
+	b.wantCode(t, "not told yet", "")
+	b.wantCode(t, "not told yet", "")
+	b.wantReads(t, "not told yet", 2)
+	b.Resume()
+	b.wantCode(t, "told", "")
+	b.wantCode(t, "told", "")
+	b.wantReads(t, "told", 3)
+	id, _ := b.Lookup(t.Context(), b.hash)
+	if id.SliceToken != platform.SliceToken(b.key, 7, 3) || id.Slice.Number != 7 || id.User.ID != "ana" {
+		t.Errorf("identity %+v", id)
+	}
+	b.store.remove(b.hash)
+	b.Suspend()
+	b.wantCode(t, "not told any more", platform.ErrUnauthenticated)
+}
+
+func TestSessionsForget(t *testing.T) {
+	for name, forget := range map[string]func(b *sessionsBundle){
+		"session ended": func(b *sessionsBundle) { b.Invalidate(b.hash) },
+		"user changed":  func(b *sessionsBundle) { b.InvalidateUser("ana") },
+		"too old":       func(b *sessionsBundle) { b.clock = b.clock.Add(cacheTTL) },
+		"reconnected":   func(b *sessionsBundle) { b.Resume() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setupSessions(t)
+			b.Resume()
+			b.wantCode(t, "before", "")
+			b.store.remove(b.hash)
+			b.InvalidateUser("ben")
+			b.wantCode(t, "still remembered", "")
+			forget(b)
+			b.wantCode(t, "after", platform.ErrUnauthenticated)
+			if len(b.entries) != 0 && name != "too old" || len(b.byUser) > len(b.entries) {
+				t.Errorf("left: %v %v", b.entries, b.byUser)
+			}
+		})
+	}
+}
+
+func TestExpiredSessionIsNotServedFromTheCache(t *testing.T) {
+	b := setupSessions(t)
+	ses := b.store.table[b.hash]
+	ses.ExpiresAt = b.clock.Add(10 * time.Second)
+	b.store.table[b.hash] = ses
+	b.Resume()
+	b.wantCode(t, "before", "")
+	b.store.remove(b.hash) // the database does not return expired ones
+	b.clock = b.clock.Add(10 * time.Second)
+	b.wantCode(t, "after", platform.ErrUnauthenticated)
+}
+
+// What was read before a session ended is not remembered after it.
+func TestReadThatTheEndOfASessionOvertakes(t *testing.T) {
+	b := setupSessions(t)
+	b.Resume()
+	b.store.gate = make(chan struct{})
+	done := make(chan error, 1)
+	go func() { _, err := b.Lookup(t.Context(), b.hash); done <- err }()
+	<-b.store.begun
+	b.store.remove(b.hash)
+	b.Invalidate(b.hash)
+	// Somebody who asks now does not join the read that began before.
+	late := make(chan error, 1)
+	go func() { _, err := b.Lookup(t.Context(), b.hash); late <- err }()
+	<-b.store.begun
+	close(b.store.gate)
+	if err := <-done; err != nil {
+		t.Errorf("asked before: %v", err)
+	}
+	if err := <-late; platform.CodeOf(err) != platform.ErrUnauthenticated {
+		t.Errorf("asked after: %v", err)
+	}
+	b.store.gate = nil
+	b.wantCode(t, "later", platform.ErrUnauthenticated)
+}
+
+func TestManyAskOnce(t *testing.T) {
+	b := setupSessions(t)
+	b.Resume()
+	b.store.gate = make(chan struct{})
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			if _, err := b.Lookup(t.Context(), b.hash); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	<-b.store.begun
+	// One who leaves does not take the others along.
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := b.Lookup(gone, b.hash); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+	close(b.store.gate)
+	wg.Wait()
+	b.wantReads(t, "50 at once", 1)
+}
+
+func TestDatabaseDown(t *testing.T) {
+	b := setupSessions(t)
+	b.Resume()
+	b.store.err = errors.New("connection refused")
+	b.wantCode(t, "down", platform.ErrUnavailable) // not logged out
+	b.store.err = nil
+	b.wantCode(t, "up", "")
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	b := setupSessions(t)
+	b.Resume()
+	for i := range cacheEntries + 10 {
+		id := &Identity{Session: [32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, User: platform.User{ID: "u"}}
+		b.remember(id, b.epoch)
+	}
+	if len(b.entries) != cacheEntries || len(b.byUser["u"]) != cacheEntries {
+		t.Errorf("%d entries, %d of the user, want %d", len(b.entries), len(b.byUser["u"]), cacheEntries)
+	}
+}
+
+func TestSessionToken(t *testing.T) {
+	for want, lines := range map[string][]string{
+		"":    {"", "a=b; c", "x__Host-session=abc", "__host-session=abc", "__Host-session"},
+		"abc": {"__Host-session=abc", "a=b; __Host-session=abc; c=d", "a=b;__Host-session=abc"},
+	} {
+		for _, line := range lines {
+			r := httptest.NewRequest("GET", "/", nil)
+			r.Header.Set("Cookie", line)
+			if got := sessionToken(r); got != want {
+				t.Errorf("%q: token %q, want %q", line, got, want)
+			}
+		}
+	}
+}
+
+func BenchmarkAuthenticate(b *testing.B) {
+	s := setupSessions(b)
+	s.Resume()
+	r := httptest.NewRequest("GET", "/api/chats", nil)
+	r.Header.Set("Cookie", "theme=dark; "+CookieName+"="+s.token)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := s.Authenticate(r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestOrigins(t *testing.T) {
+	o := newTestOrigins(t)
+	for _, c := range []struct {
+		origin  string
+		allowed bool
+	}{
+		{"", true}, {"https://app.example.com", true}, {"https://127.0.0.1:8443", true},
+		{"https://evil.example", false}, {"null", false}, {"https://app.example.com.evil.example", false}, {"http://app.example.com:81", false},
+	} {
+		r := httptest.NewRequest("GET", "https://127.0.0.1:8443/socket.io/", nil)
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+		}
+		if err := o.CheckWebSocket(r); (err == nil) != c.allowed {
+			t.Errorf("WebSocket from %q: %v", c.origin, err)
+		}
+		r.Method = http.MethodPost
+		if err := o.Check(r); (err == nil) != c.allowed {
+			t.Errorf("POST from %q: %v", c.origin, err)
+		}
+	}
+}

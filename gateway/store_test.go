@@ -1,0 +1,215 @@
+package gateway
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"ipnoelp.io/platform"
+)
+
+// memoryStore keeps the contract of Store in memory.
+type memoryStore struct {
+	mu       sync.Mutex
+	users    []memoryUser                  // guarded by mu
+	sessions map[[32]byte]platform.Session // guarded by mu
+	slices   []platform.Slice              // guarded by mu; by number - 1
+	queue    []string                      // guarded by mu; user ids
+	down     error                         // guarded by mu
+}
+
+type memoryUser struct {
+	platform.User
+	hash string
+}
+
+func newMemoryStore() *memoryStore {
+	return &memoryStore{sessions: make(map[[32]byte]platform.Session)}
+}
+
+func (s *memoryStore) locked(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }
+
+func (s *memoryStore) addSlice(state platform.SliceState) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.slices = append(s.slices, platform.Slice{Number: len(s.slices) + 1, State: state, Generation: 1})
+	return len(s.slices)
+}
+
+// sizes is what "nothing changed" means.
+func (s *memoryStore) sizes() (users, sessions, queued int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.users), len(s.sessions), len(s.queue)
+}
+
+func (s *memoryStore) claim(userID string) platform.Slice {
+	for i := range s.slices {
+		if s.slices[i].State == platform.SliceWarm {
+			s.slices[i].State, s.slices[i].UserID = platform.SliceAssigned, userID
+			return s.slices[i]
+		}
+	}
+	return platform.Slice{}
+}
+
+func (s *memoryStore) SignUp(_ context.Context, email, hash string, tokenHash [32]byte, expires time.Time) (platform.User, platform.Slice, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
+		if u.Email == email {
+			return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "taken")
+		}
+	}
+	u := platform.User{ID: "user-" + strconv.Itoa(len(s.users)+1), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
+	s.users = append(s.users, memoryUser{u, hash})
+	s.sessions[tokenHash] = platform.Session{TokenHash: tokenHash, User: u, ExpiresAt: expires}
+	var sl platform.Slice
+	if len(s.queue) == 0 {
+		sl = s.claim(u.ID)
+	}
+	if sl.Number == 0 {
+		s.queue = append(s.queue, u.ID)
+	}
+	return u, sl, nil
+}
+
+func (s *memoryStore) UserByEmail(_ context.Context, email string) (platform.User, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
+		if u.Email == email {
+			return u.User, u.hash, s.down
+		}
+	}
+	return platform.User{}, "", platform.Errorf(platform.ErrNotFound, "no user")
+}
+
+func (s *memoryStore) CreateSession(_ context.Context, hash [32]byte, userID string, expires time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
+		if u.ID == userID {
+			s.sessions[hash] = platform.Session{TokenHash: hash, User: u.User, ExpiresAt: expires}
+		}
+	}
+	return nil
+}
+
+func (s *memoryStore) Session(_ context.Context, hash [32]byte) (platform.Session, platform.Slice, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Session{}, platform.Slice{}, s.down
+	}
+	ses, ok := s.sessions[hash]
+	if !ok || !time.Now().Before(ses.ExpiresAt) {
+		return platform.Session{}, platform.Slice{}, platform.Errorf(platform.ErrNotFound, "no session")
+	}
+	for _, sl := range s.slices {
+		if sl.UserID == ses.User.ID {
+			return ses, sl, nil
+		}
+	}
+	return ses, platform.Slice{}, nil
+}
+
+func (s *memoryStore) DeleteSession(_ context.Context, hash [32]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.sessions, hash)
+	return nil
+}
+
+func (s *memoryStore) DeleteExpiredSessions(context.Context) (int64, error) { return 0, nil }
+
+func (s *memoryStore) SessionsServed(_ context.Context, hashes [][32]byte) (map[[32]byte]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	served := make(map[[32]byte]bool)
+	for _, h := range hashes {
+		_, served[h] = s.sessions[h]
+	}
+	return served, s.down
+}
+
+func (s *memoryStore) ServeQueue(context.Context) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for len(s.queue) > 0 && s.claim(s.queue[0]).Number != 0 {
+		s.queue = s.queue[1:]
+		n++
+	}
+	return n, nil
+}
+
+func (s *memoryStore) QueuePositions(context.Context) (map[string]platform.QueuePosition, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make(map[string]platform.QueuePosition)
+	for i, id := range s.queue {
+		all[id] = platform.QueuePosition{Position: i + 1, Estimate: time.Duration(i+1) * 4 * time.Second}
+	}
+	return all, nil
+}
+
+func (s *memoryStore) QueuePosition(ctx context.Context, userID string) (platform.QueuePosition, error) {
+	all, _ := s.QueuePositions(ctx)
+	if p, ok := all[userID]; ok {
+		return p, nil
+	}
+	return platform.QueuePosition{}, platform.Errorf(platform.ErrNotFound, "not queued")
+}
+
+func (s *memoryStore) Pool(context.Context) (int, map[platform.SliceState]int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	counts := make(map[platform.SliceState]int)
+	for _, sl := range s.slices {
+		counts[sl.State]++
+	}
+	return len(s.queue), counts, nil
+}
+
+func (s *memoryStore) ListSlices(_ context.Context, state platform.SliceState, before, limit int) ([]platform.Slice, map[string]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	emails := make(map[string]string)
+	for _, u := range s.users {
+		emails[u.ID] = u.Email
+	}
+	var found []platform.Slice
+	for i := len(s.slices) - 1; i >= 0 && len(found) < limit; i-- {
+		if sl := s.slices[i]; (state == "" || sl.State == state) && (before == 0 || sl.Number < before) {
+			found = append(found, sl)
+		}
+	}
+	return found, emails, nil
+}
+
+func (s *memoryStore) Ping(context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.down
+}
+
+func (s *memoryStore) HasAdmin(context.Context) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, u := range s.users {
+		if u.Role == platform.RoleAdmin {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+func (s *memoryStore) CreateFirstAdmin(_ context.Context, email, hash string) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := platform.User{ID: "admin-1", Email: email, Role: platform.RoleAdmin, CreatedAt: time.Now()}
+	s.users = append(s.users, memoryUser{u, hash})
+	return true, nil
+}
