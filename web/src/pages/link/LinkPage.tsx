@@ -60,7 +60,7 @@ function LoadingPanel() {
         <Skeleton h={16} w="90%" />
         <Skeleton h={16} w="80%" />
       </Stack>
-      <Skeleton w={264} h={264} radius="lg" />
+      <Skeleton w={282} h={282} radius="lg" />
     </div>
   );
 }

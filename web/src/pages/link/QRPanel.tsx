@@ -39,7 +39,7 @@ export function QRPanel({ qr }: { qr: QRCode }) {
       </Stack>
       <Stack align="center" gap="sm">
         <div className={classes.frame} data-expired={expired}>
-          <img className={classes.qr} src={qr.image} width={240} height={240} alt="QR code to link WhatsApp" />
+          <img className={classes.qr} src={qr.image} width={264} height={264} alt="QR code to link WhatsApp" />
           {expired && (
             <div className={classes.overlay} role="status">
               <Loader size="sm" />
