@@ -27,7 +27,7 @@ export default defineConfig({
     proxy: Object.fromEntries(
       ['/auth', '/api', '/admin', '/socket.io'].map((path) => [
         path,
-        { target: apiURL, changeOrigin: true, secure: false, ws: true },
+        { target: apiURL, secure: false, ws: true },
       ]),
     ),
   },
