@@ -61,7 +61,7 @@ func (s *Server) handleDevice(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer ws.CloseNow()
+	defer func() { _ = ws.CloseNow() }() // closed already, unless something panicked
 	ws.SetReadLimit(maxDeviceFrame)
 
 	ctx, cancel := context.WithCancel(s.ctx)
@@ -77,7 +77,7 @@ func (s *Server) handleDevice(w http.ResponseWriter, r *http.Request) {
 			}
 			var f deviceFrame
 			if err := json.Unmarshal(data, &f); err != nil {
-				ws.Close(websocket.StatusInvalidFramePayloadData, "not a frame of this protocol")
+				_ = ws.Close(websocket.StatusInvalidFramePayloadData, "not a frame of this protocol")
 				return
 			}
 			select {
@@ -96,7 +96,7 @@ func (s *Server) handleDevice(w http.ResponseWriter, r *http.Request) {
 	case errors.Is(err, errProtocol):
 		code, reason = websocket.StatusPolicyViolation, err.Error()
 	}
-	ws.Close(code, reason) // the reader reads the page's answer; ending it first would cut the connection
+	_ = ws.Close(code, reason) // the reader reads the page's answer; ending it first would cut the connection
 	cancel()
 	<-readerDone
 	if err != nil && !errors.Is(err, errGone) {

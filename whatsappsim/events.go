@@ -35,9 +35,9 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 
 	out := http.NewResponseController(w)
-	out.SetReadDeadline(time.Time{}) // the server's limit for requests would end the stream
+	_ = out.SetReadDeadline(time.Time{}) // the server's limit for requests would end the stream
 	send := func(format string, args ...any) error {
-		out.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has one
+		_ = out.SetWriteDeadline(time.Now().Add(writeTimeout)) // not every writer has one
 		if _, err := fmt.Fprintf(w, format, args...); err != nil {
 			return err
 		}

@@ -65,7 +65,7 @@ func run(ctx context.Context) error {
 	if err := config.Validate(); err != nil {
 		return err
 	}
-	p, err := newProgram(config)
+	p, err := newProgram(ctx, config)
 	if err != nil {
 		return err
 	}
@@ -87,7 +87,7 @@ type program struct {
 	serving   sync.WaitGroup // one goroutine per listener, started by Run
 }
 
-func newProgram(config Config) (*program, error) {
+func newProgram(ctx context.Context, config Config) (*program, error) {
 	level, err := config.level()
 	if err != nil {
 		return nil, err
@@ -104,8 +104,9 @@ func newProgram(config Config) (*program, error) {
 		IdleTimeout:       idleTimeout,
 		ErrorLog:          slog.NewLogLogger(p.log.Handler(), slog.LevelWarn),
 	}
+	var listen net.ListenConfig
 	for _, addr := range config.ListenAddr {
-		l, err := net.Listen("tcp", strings.TrimSpace(addr))
+		l, err := listen.Listen(ctx, "tcp", strings.TrimSpace(addr))
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("listen on %s: %w", addr, err), p.Close())
 		}

@@ -35,7 +35,7 @@ func TestRunServesEveryAddressUntilTheContextEnds(t *testing.T) {
 		StateFile:  filepath.Join(t.TempDir(), "state.json"),
 		LogLevel:   "error",
 	}
-	p, err := newProgram(config)
+	p, err := newProgram(t.Context(), config)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,12 +72,12 @@ func TestRunServesEveryAddressUntilTheContextEnds(t *testing.T) {
 
 func TestAnAddressInUseIsAnError(t *testing.T) {
 	t.Parallel()
-	first, err := newProgram(Config{ListenAddr: []string{"127.0.0.1:0"}, LogLevel: "error"})
+	first, err := newProgram(t.Context(), Config{ListenAddr: []string{"127.0.0.1:0"}, LogLevel: "error"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer first.Close()
-	if p, err := newProgram(Config{ListenAddr: []string{first.listeners[0].Addr().String()}, LogLevel: "error"}); err == nil {
+	if p, err := newProgram(t.Context(), Config{ListenAddr: []string{first.listeners[0].Addr().String()}, LogLevel: "error"}); err == nil {
 		p.Close()
 		t.Error("accepted")
 	}
