@@ -63,10 +63,10 @@ func (k *candidate) stop(t *testing.T) {
 	}
 }
 
-// testKey lies beside the real one, so that a test needs no other policy and
-// no platform that happens to run is disturbed: only it has rights on it.
+// testKey lies beside the real one, so that the same policy holds and no
+// platform that happens to run is disturbed.
 func testKey(t *testing.T, admin *api.Client) string {
-	key := consul.LeaderKey + "-test-" + rand.Text()
+	key := consul.LeaderKey + "/test-" + rand.Text()
 	t.Cleanup(func() {
 		if _, err := admin.KV().Delete(key, nil); err != nil {
 			t.Error(err)
@@ -78,10 +78,10 @@ func testKey(t *testing.T, admin *api.Client) string {
 func TestOneLeads(t *testing.T) {
 	t.Parallel()
 	admin, _ := management(t)
-	key := testKey(t, admin)
-	first := campaign(t, admin, key, "first")
+	c, key := clientOf(t, "provisioner"), testKey(t, admin)
+	first := campaign(t, c, key, "first")
 	term := await(t, first.leads, takeover, "the first leads")
-	second := campaign(t, admin, key, "second")
+	second := campaign(t, c, key, "second")
 	select {
 	case <-second.leads:
 		t.Fatal("two lead")
@@ -99,10 +99,10 @@ func TestOneLeads(t *testing.T) {
 func TestLostSessionEndsTheTermFirst(t *testing.T) {
 	t.Parallel()
 	admin, _ := management(t)
-	key := testKey(t, admin)
-	first := campaign(t, admin, key, "first")
+	c, key := clientOf(t, "provisioner"), testKey(t, admin)
+	first := campaign(t, c, key, "first")
 	await(t, first.leads, takeover, "the first leads")
-	second := campaign(t, admin, key, "second")
+	second := campaign(t, c, key, "second")
 	pair, _, err := admin.KV().Get(key, nil)
 	if err != nil || pair == nil || pair.Session == "" {
 		t.Fatalf("nobody holds the lock: %v %v", pair, err)
@@ -125,6 +125,7 @@ func TestLostSessionEndsTheTermFirst(t *testing.T) {
 func TestSuccession(t *testing.T) {
 	t.Parallel()
 	admin, _ := management(t)
+	c := clientOf(t, "provisioner")
 	leave := func(t *testing.T) (key string) {
 		key = testKey(t, admin)
 		id, _, err := admin.Session().Create(&api.SessionEntry{Name: key + " killed", TTL: "10s", LockDelay: 2 * time.Second, Behavior: api.SessionBehaviorRelease}, nil)
@@ -137,15 +138,13 @@ func TestSuccession(t *testing.T) {
 		return key
 	}
 	t.Run("the same instance carries on at once", func(t *testing.T) {
-		t.Parallel()
-		again := campaign(t, admin, leave(t), "killed")
+		again := campaign(t, c, leave(t), "killed")
 		await(t, again.leads, time.Second, "it leads again")
 		again.stop(t)
 	})
 	t.Run("another one waits for the session to end", func(t *testing.T) {
-		t.Parallel()
 		start := time.Now()
-		other := campaign(t, admin, leave(t), "other")
+		other := campaign(t, c, leave(t), "other")
 		await(t, other.leads, takeover, "it leads")
 		if waited := time.Since(start); waited < 10*time.Second {
 			t.Errorf("led after %v, while the killed one might have been alive", waited)

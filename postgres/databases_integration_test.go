@@ -6,9 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
-	"net"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,17 +21,10 @@ import (
 
 func far() time.Time { return time.Now().Add(time.Hour) }
 
-func urlOf(cfg *pgx.ConnConfig, user, password, database string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(user, password), Path: "/" + database,
-		Host: net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), RawQuery: "sslmode=disable"}
-	return u.String()
-}
-
 func newSliceDatabases(t testing.TB) *postgres.SliceDatabases {
 	t.Helper()
-	db := newPool(t, newProvisionerRole(t, postgrestest.New(t)))
-	cfg := db.Config().ConnConfig
-	return postgres.NewSliceDatabases(db, net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port))), "disable")
+	db := newPool(t, postgrestest.ProvisionerURL(t, postgrestest.New(t)))
+	return postgres.NewSliceDatabases(db, postgrestest.Host(t), "disable")
 }
 
 // makeSlice makes role and database, and drops them when the test ends.
@@ -64,7 +55,7 @@ func makeSlice(t testing.TB, d *postgres.SliceDatabases, number int) *pgx.Conn {
 
 func TestSliceDatabasesConform(t *testing.T) {
 	d := newSliceDatabases(t)
-	number := randomNumber(t)
+	number := postgrestest.SliceNumber(t)
 	t.Cleanup(func() {
 		ctx := context.Background()
 		d.DropDatabase(ctx, number)
@@ -123,7 +114,7 @@ func hasPassword(t *testing.T, role, password string) bool {
 // all of the server's connections.
 func TestSlicesAreApart(t *testing.T) {
 	d := newSliceDatabases(t)
-	one, two := randomNumber(t), randomNumber(t)
+	one, two := postgrestest.SliceNumber(t), postgrestest.SliceNumber(t)
 	conn := makeSlice(t, d, one)
 	makeSlice(t, d, two)
 	base, err := url.Parse(d.URL(one, "secret"))
@@ -165,7 +156,7 @@ func TestSlicesAreApart(t *testing.T) {
 // after the next call.
 func TestEnsureDatabaseResumes(t *testing.T) {
 	d := newSliceDatabases(t)
-	number := randomNumber(t)
+	number := postgrestest.SliceNumber(t)
 	conn := makeSlice(t, d, number)
 	name := platform.SliceDatabase(number)
 	super, err := pgx.Connect(t.Context(), postgrestest.URL(t, name, ""))
@@ -197,7 +188,7 @@ func TestSlicesAreMadeAtOnce(t *testing.T) {
 	numbers, errs := make([]int, n), make(chan error, n)
 	d := newSliceDatabases(t)
 	for i := range numbers {
-		numbers[i] = randomNumber(t)
+		numbers[i] = postgrestest.SliceNumber(t)
 		go func() {
 			if err := d.EnsureRole(t.Context(), numbers[i], "secret"); err != nil {
 				errs <- err
@@ -224,7 +215,7 @@ func TestSlicesAreMadeAtOnce(t *testing.T) {
 // BenchmarkCloneStrategy shows why EnsureDatabase names wal_log.
 func BenchmarkCloneStrategy(b *testing.B) {
 	d := newSliceDatabases(b)
-	number := randomNumber(b)
+	number := postgrestest.SliceNumber(b)
 	makeSlice(b, d, number).Close(b.Context())
 	super, err := pgx.Connect(b.Context(), postgrestest.Server(b))
 	if err != nil {
@@ -234,7 +225,7 @@ func BenchmarkCloneStrategy(b *testing.B) {
 	for _, strategy := range []string{"wal_log", "file_copy"} {
 		b.Run(strategy, func(b *testing.B) {
 			for b.Loop() {
-				copyName := fmt.Sprintf("test_clone_%d", randomNumber(b))
+				copyName := fmt.Sprintf("test_clone_%d", postgrestest.SliceNumber(b))
 				if _, err := super.Exec(b.Context(), fmt.Sprintf(`CREATE DATABASE %s TEMPLATE %s STRATEGY %s`, copyName, platform.SliceDatabase(number), strategy)); err != nil {
 					b.Fatal(err)
 				}

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -329,9 +330,9 @@ func TestSurvivesFailures(t *testing.T) {
 				if p.Ready() == nil && part != "catalog" { // looked at only while something starts
 					t.Error("ready, while it cannot work")
 				}
-				calls := 0
+				var calls atomic.Int64
 				faults.FailOn(func(call string, number int) error {
-					if calls++; calls%3 == 0 {
+					if calls.Add(1)%3 == 0 {
 						return errors.New(call + " fails sometimes")
 					}
 					return nil

@@ -6,7 +6,7 @@ service_prefix "slice-" {
 node_prefix "" {
   policy = "read" # health answers leave out the nodes one may not read
 }
-key "platform/provisioner/leader" {
+key_prefix "platform/provisioner/leader" {
   policy = "write"
 }
 session_prefix "" {
