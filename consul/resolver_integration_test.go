@@ -48,7 +48,9 @@ func TestResolverOnConsul(t *testing.T) {
 	if _, err := r.Resolve(t.Context(), number); platform.CodeOf(err) != platform.ErrUnavailable {
 		t.Fatalf("critical: error %v, want unavailable", err)
 	}
-	register(name+"-a", 2001, api.HealthPassing)
+	if err := client.Agent().UpdateTTL("service:"+name+"-a", "", api.HealthPassing); err != nil {
+		t.Fatal(err)
+	}
 	resolvesTo(t, r, number, "127.0.0.1:2001")
 
 	// It moves: the new address is found after the old one proved wrong, at

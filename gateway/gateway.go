@@ -179,9 +179,12 @@ func (g *Gateway) shutDown(srv *http.Server) error {
 	g.sockets.Stop()
 	err := <-done
 	g.proxy.Close()
-	if err != nil {
+	switch {
+	case errors.Is(err, context.DeadlineExceeded): // long polls, or slow clients
+		g.Log.Warn("requests under way are cut off", "after", shutdownTimeout)
 		srv.Close()
-		return fmt.Errorf("gateway: shut down: %w", errors.Join(err, errors.New("requests under way were cut off")))
+	case err != nil:
+		return fmt.Errorf("gateway: shut down: %w", err)
 	}
 	return nil
 }

@@ -514,12 +514,16 @@ func TestHeldSliceIsToldAndComesBack(t *testing.T) {
 		b.store.locked(func() { b.store.slices[n-1].State = st })
 		b.SliceChanged(st, "user-1")
 	}
+	early := b.dialEvents(t, cookie)
+	wantFrame(t, early, `{"state":"assigned","position":null,"estimate_seconds":null}`)
 	set(platform.SliceHeld)
 	if _, body := b.call(t, "GET", "/auth/me", cookie, "", nil); !strings.Contains(body, `"state":"held"`) {
 		t.Errorf("me: %s", body)
 	}
 	conn := b.dialEvents(t, cookie)
 	wantFrame(t, conn, `{"state":"held","position":null,"estimate_seconds":null}`)
+	set(platform.SliceSuspended) // told, not cut
+	wantFrame(t, conn, `{"state":"suspended","position":null,"estimate_seconds":null}`)
 	set(platform.SliceAssigned)
 	wantFrame(t, conn, `{"state":"assigned","position":null,"estimate_seconds":null}`)
 	wantClose(t, conn, websocket.CloseNormalClosure)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -104,7 +105,7 @@ func (g *Gateway) ended(w *response, r *http.Request, took time.Duration) {
 	info := request.From(r.Context())
 	status := w.status
 	switch {
-	case info.ClientGone:
+	case info.ClientGone, w.status >= 500 && errors.Is(r.Context().Err(), context.Canceled):
 		status = statusClientGone
 	case status == 0:
 		status = http.StatusOK // net/http's own, for an answer without a body

@@ -22,7 +22,7 @@ func (g *Gateway) SliceChanged(state platform.SliceState, userID string) {
 	if userID != "" {
 		g.sessions.InvalidateUser(userID)
 		if state != platform.SliceAssigned {
-			g.sockets.CloseUser(userID)
+			g.sockets.CloseSlice(userID)
 		}
 		g.queue.Signal(userID)
 	}

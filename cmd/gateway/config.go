@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"time"
 
 	"github.com/caarlos0/env/v11"
@@ -44,12 +45,32 @@ type Config struct {
 func ParseConfig() (Config, error) {
 	cfg, err := env.ParseAs[Config]()
 	if err != nil {
-		return Config{}, fmt.Errorf("configuration: %w", err)
+		return Config{}, fmt.Errorf("configuration: %w", named(err))
 	}
 	if err := cfg.Validate(); err != nil {
 		return Config{}, fmt.Errorf("configuration: %w", err)
 	}
 	return cfg, nil
+}
+
+// named says which variables could not be parsed; package env says which
+// fields.
+func named(err error) error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return err
+	}
+	var errs []error
+	for _, e := range all.Errors {
+		var p env.ParseError
+		if errors.As(e, &p) {
+			if f, ok := reflect.TypeFor[Config]().FieldByName(p.Name); ok {
+				e = fmt.Errorf("%s: %w", f.Tag.Get("env"), p.Err)
+			}
+		}
+		errs = append(errs, e)
+	}
+	return errors.Join(errs...)
 }
 
 // Validate names every key that is wrong. It never shows the value of a secret.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/sockets"
 )
 
 const (
@@ -22,7 +23,7 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 		return
 	}
 	up := &upgrader{ResponseWriter: w}
-	sock, err := p.Sockets.Add(id.Session, id.User.ID, up.closeWith)
+	sock, err := p.Sockets.Add(sockets.Slice, id.Session, id.User.ID, up.closeWith)
 	if err != nil {
 		p.fail(w, r, err)
 		return

@@ -55,7 +55,7 @@ func (e *Events) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	closing := make(chan int, 1) // a close code
-	sock, err := e.Sockets.Add(id.Session, id.User.ID, func(code int) {
+	sock, err := e.Sockets.Add(sockets.Own, id.Session, id.User.ID, func(code int) {
 		select {
 		case closing <- code:
 		default:

@@ -19,8 +19,17 @@ const (
 	ClosePolicyViolation = 1008 // the session ended, or the slice does not serve its user now
 )
 
+// Kind says who speaks on the other side of a socket.
+type Kind int
+
+const (
+	Slice Kind = iota // relayed to the user's slice
+	Own               // the gateway's own
+)
+
 // Socket is one open connection.
 type Socket struct {
+	kind    Kind
 	session [32]byte
 	user    string
 	close   func(code int)
@@ -44,7 +53,7 @@ func NewRegistry() *Registry {
 // it may be called from any goroutine, more than once, and must not block for
 // long. Returns ErrTooMany above MaxPerUser and ErrUnavailable once the
 // gateway stops.
-func (r *Registry) Add(session [32]byte, user string, close func(code int)) (*Socket, error) {
+func (r *Registry) Add(kind Kind, session [32]byte, user string, close func(code int)) (*Socket, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopping {
@@ -53,7 +62,7 @@ func (r *Registry) Add(session [32]byte, user string, close func(code int)) (*So
 	if r.perUser[user] >= MaxPerUser {
 		return nil, platform.Errorf(platform.ErrTooMany, "Too many open connections; at most %d are allowed.", MaxPerUser)
 	}
-	s := &Socket{session: session, user: user, close: close}
+	s := &Socket{kind: kind, session: session, user: user, close: close}
 	r.open[s] = struct{}{}
 	r.perUser[user]++
 	return s, nil
@@ -77,13 +86,14 @@ func (r *Registry) CloseSession(session [32]byte) {
 	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.session == session })
 }
 
-// CloseUser closes all sockets of a user.
-func (r *Registry) CloseUser(user string) {
+// CloseSlice closes the sockets between a user and their slice. Those that tell
+// the user what becomes of the slice stay open.
+func (r *Registry) CloseSlice(user string) {
 	r.mu.Lock()
 	none := r.perUser[user] == 0
 	r.mu.Unlock()
 	if !none {
-		r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.user == user })
+		r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.user == user && s.kind == Slice })
 	}
 }
 

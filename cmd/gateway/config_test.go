@@ -1,0 +1,53 @@
+package main
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestConfigNamesTheBadKey(t *testing.T) {
+	valid := map[string]string{
+		"DATABASE_URL": "postgres://gateway:hunter2@127.0.0.1/platform", "PUBLIC_URL": "https://localhost:8443",
+		"PLATFORM_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "LISTEN_ADDR": "127.0.0.1:8080",
+		"CONSUL_HTTP_ADDR": "127.0.0.1:8500", "WARM_TARGET": "1", "LOG_LEVEL": "info", "DRAIN_DELAY": "2s",
+		"ADMIN_EMAIL": "", "ADMIN_PASSWORD": "", "TRUSTED_PROXIES": "127.0.0.0/8", "SERVER_TIMING": "", "CONSUL_HTTP_TOKEN": "",
+	}
+	cases := []struct{ key, value, named string }{
+		{"", "", ""},
+		{"PUBLIC_URL", "", "PUBLIC_URL"},
+		{"PUBLIC_URL", "localhost:8443", "PUBLIC_URL"},
+		{"PUBLIC_URL", "https://localhost/app", "PUBLIC_URL"},
+		{"DATABASE_URL", "", "DATABASE_URL"},
+		{"DATABASE_URL", "postgres://gateway:hunter2@[", "DATABASE_URL"},
+		{"PLATFORM_KEY", "aHVudGVyMg==", "PLATFORM_KEY"},
+		{"PLATFORM_KEY", "hunter2!", "PLATFORM_KEY"},
+		{"LISTEN_ADDR", "8080", "LISTEN_ADDR"},
+		{"WARM_TARGET", "0", "WARM_TARGET"},
+		{"ADMIN_PASSWORD", "hunter2", "ADMIN_EMAIL"},
+		{"DRAIN_DELAY", "2h", "DRAIN_DELAY"},
+		{"DRAIN_DELAY", "soon", "DRAIN_DELAY"},
+		{"TRUSTED_PROXIES", "nginx", "TRUSTED_PROXIES"},
+	}
+	for _, c := range cases {
+		t.Run(c.key+"="+c.value, func(t *testing.T) {
+			for k, v := range valid {
+				t.Setenv(k, v)
+			}
+			if c.key != "" {
+				t.Setenv(c.key, c.value)
+			}
+			_, err := ParseConfig()
+			if c.named == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), c.named) {
+				t.Errorf("error %v, want one that names %s", err, c.named)
+			} else if strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "aHVudGVyMg") {
+				t.Errorf("the error shows a secret: %v", err)
+			}
+		})
+	}
+}
