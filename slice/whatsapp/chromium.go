@@ -27,7 +27,7 @@ func chromiumFlags(cfg Config, version string) []chromedp.ExecAllocatorOption {
 		chromedp.Flag("lang", "en-US"),
 	}
 	for _, name := range []string{
-		"disable-gpu", "in-process-gpu", "disable-site-isolation-trials",
+		"disable-gpu", "in-process-gpu", "disable-software-rasterizer", "disable-site-isolation-trials",
 		"disable-background-networking", "disable-background-timer-throttling",
 		"disable-backgrounding-occluded-windows", "disable-renderer-backgrounding",
 		"disable-breakpad", "disable-crash-reporter", "disable-client-side-phishing-detection",
@@ -40,6 +40,7 @@ func chromiumFlags(cfg Config, version string) []chromedp.ExecAllocatorOption {
 	}
 	return append(opts,
 		chromedp.Flag("renderer-process-limit", "1"),
+		chromedp.Flag("enable-features", "NetworkServiceInProcess2"),
 		chromedp.Flag("password-store", "basic"),
 		chromedp.Flag("disk-cache-size", "67108864"), // bytes; the page's own files, not the login
 		chromedp.Flag("disable-features", strings.Join([]string{
