@@ -1,0 +1,39 @@
+package crm
+
+import (
+	"encoding/base64"
+	"strings"
+	"testing"
+	"time"
+
+	"ipnoelp.io/platform"
+)
+
+func TestCursor(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 22, 10, 0, 0, 0, time.UTC)
+	want := cursor{at.UnixMicro(), "4915112345678@c.us"}
+	got, err := parseCursor("cursor", want.String())
+	if err != nil || *got != want || !got.time().Equal(at) {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	if c, err := parseCursor("cursor", ""); c != nil || err != nil {
+		t.Errorf("no cursor: %+v, %v", c, err)
+	}
+	enc := base64.RawURLEncoding.EncodeToString
+	for _, s := range []string{"x", "%", enc([]byte("{}")), enc([]byte(`{"t":1}`)), enc([]byte(`{"t":"1","i":"a"}`)),
+		enc([]byte(`{"t":1,"i":"a"} `)), want.String() + "=", strings.Repeat("a", 1000)} {
+		if _, err := parseCursor("before", s); platform.CodeOf(err) != platform.ErrInvalid {
+			t.Errorf("%q: %v, want it refused", s, err)
+		}
+	}
+}
+
+func TestAckName(t *testing.T) {
+	t.Parallel()
+	for ack, want := range map[int]string{-1: "failed", 0: "pending", 1: "sent", 2: "delivered", 3: "read", 4: "played", -7: "failed", 9: "played"} {
+		if got := ackName(ack); got != want {
+			t.Errorf("ackName(%d) = %s, want %s", ack, got, want)
+		}
+	}
+}
