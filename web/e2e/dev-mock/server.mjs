@@ -13,6 +13,7 @@ import { Workspace } from './workspace.mjs';
 
 const PORT = Number(process.env.MOCK_PORT ?? 8787);
 const QUEUE_MS = Number(process.env.MOCK_QUEUE_MS ?? 0); // how long a sign-up waits for its slice
+const QUEUE_HOLD = process.env.MOCK_QUEUE === 'hold'; // sign-ups wait until /mock/state says otherwise
 const QR_MS = Number(process.env.MOCK_QR_MS ?? 20_000);
 
 const users = new Map(); // by e-mail
@@ -76,7 +77,8 @@ const routes = {
     if (errors.length) return invalid(res, errors);
     if (users.has(email)) return fail(res, 409, 'There is already an account with this e-mail address.');
     const user = addUser(email, password, 'user');
-    if (QUEUE_MS > 0) enqueue(user);
+    if (QUEUE_HOLD) setSlice(user, { state: 'queued', position: 3, estimate_seconds: 12 });
+    else if (QUEUE_MS > 0) enqueue(user);
     openSession(res, user, 201);
   },
   'POST /auth/login': async (req, res) => {
@@ -120,7 +122,10 @@ const routes = {
     if (whatsapp) user.workspace.setState(whatsapp);
     if (failSends !== undefined) user.workspace.failSends = failSends;
     if (seed) user.workspace.seed();
-    if (session === 'end') for (const [token, u] of sessions) if (u === user) sessions.delete(token);
+    if (session === 'end') {
+      for (const [token, u] of sessions) if (u === user) sessions.delete(token);
+      io.in(user.id).disconnectSockets(true);
+    }
     reply(res, 204);
   },
 };
@@ -154,6 +159,7 @@ const io = new Server(server, {
 });
 io.on('connection', (socket) => {
   const user = userOf(socket.request);
+  if (!user) return socket.disconnect(true); // the session ended during the handshake
   void socket.join(user.id);
   socket.emit('whatsapp:state', user.workspace.status());
 });

@@ -75,6 +75,7 @@ export const cssVariables: CSSVariablesResolver = () => ({
     '--app-bubble-out': '#0e4a41',
     '--app-shadow': '0 1px 2px rgb(0 0 0 / 40%)',
     '--app-accent-text': lagoon[3],
+    '--mantine-color-error': '#ff8a80',
     '--app-demo': '#3d3010',
     '--app-demo-text': '#ffe08a',
     '--mantine-color-dimmed': '#98a8a6',
