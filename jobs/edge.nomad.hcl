@@ -57,8 +57,8 @@ job "edge" {
     consul {}
 
     restart {
-      attempts = 10
-      interval = "5m"
+      attempts = 30
+      interval = "1m"
       delay    = "2s"
       mode     = "delay"
     }

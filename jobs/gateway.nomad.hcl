@@ -80,8 +80,8 @@ job "gateway" {
     }
 
     restart {
-      attempts = 10
-      interval = "5m"
+      attempts = 30
+      interval = "1m"
       delay    = "2s"
       mode     = "delay"
     }

@@ -58,8 +58,8 @@ job "postgres" {
     }
 
     restart {
-      attempts = 10
-      interval = "5m"
+      attempts = 30
+      interval = "1m"
       delay    = "5s"
       mode     = "delay"
     }

@@ -107,8 +107,8 @@ job "provisioner" {
     }
 
     restart {
-      attempts = 10
-      interval = "5m"
+      attempts = 30
+      interval = "1m"
       delay    = "2s"
       mode     = "delay"
     }

@@ -172,6 +172,10 @@ job "slice" {
         pids_limit      = 512
         shm_size        = 268435456 # bytes; Chromium shares its frames there
 
+        healthchecks {
+          disable = true # of the image; Consul asks already
+        }
+
         mount {
           type   = "tmpfs"
           target = "/tmp"

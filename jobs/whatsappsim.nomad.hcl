@@ -38,8 +38,8 @@ job "whatsappsim" {
     }
 
     restart {
-      attempts = 10
-      interval = "5m"
+      attempts = 30
+      interval = "1m"
       delay    = "2s"
       mode     = "delay"
     }

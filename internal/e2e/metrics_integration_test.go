@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// metric reads a metric without labels from a Prometheus answer; absent is 0.
+// metric reads a metric, named with its labels, from a Prometheus answer; absent is 0.
 func metric(t testing.TB, res *http.Response, name string) float64 {
 	t.Helper()
 	defer res.Body.Close()

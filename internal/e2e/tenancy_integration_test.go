@@ -211,10 +211,10 @@ func testReusedPort(t *testing.T, b *bundle, ana, ben *user, anaSecret, benSecre
 // misdirected is how often the gateways were told 421, by their metrics.
 func (b *bundle) misdirected(t testing.TB) int {
 	t.Helper()
-	return int(b.gatewayMetric(t, "gateway_misdirected_total"))
+	return int(b.gatewayMetric(t, `gateway_slice_retries_total{reason="misdirected"}`))
 }
 
-// gatewayMetric adds up a metric without labels over all gateways.
+// gatewayMetric adds up a metric, named with its labels, over all gateways.
 func (b *bundle) gatewayMetric(t testing.TB, name string) float64 {
 	t.Helper()
 	entries, _, err := b.Consul().Health().Service("gateway", "", true, nil)
