@@ -102,7 +102,7 @@ func (r *Resolver) refreshInBackground(number int, e *resolverEntry) {
 	}
 	r.refresh.Go(func() {
 		defer e.refreshing.Store(false)
-		r.lookUp(context.Background(), number, e) // bounded by resolveTimeout; what failed is logged there
+		_, _ = r.lookUp(context.Background(), number, e) // bounded by resolveTimeout; what failed is logged there
 	})
 }
 

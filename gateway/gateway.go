@@ -107,8 +107,8 @@ func New(o Options) (*Gateway, error) {
 // newRouter returns the routes that the gateway answers itself.
 func (g *Gateway) newRouter() http.Handler {
 	gin.SetMode(gin.ReleaseMode)
-	r := gin.New() // recovery and logs are in front, for tenant traffic too
-	r.SetTrustedProxies(nil)
+	r := gin.New()               // recovery and logs are in front, for tenant traffic too
+	_ = r.SetTrustedProxies(nil) // fails on malformed addresses only
 	r.RedirectTrailingSlash = false
 	r.HandleMethodNotAllowed = true
 	r.NoRoute(noRoute)
@@ -182,7 +182,7 @@ func (g *Gateway) shutDown(srv *http.Server) error {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded): // long polls, or slow clients
 		g.Log.Warn("requests under way are cut off", "after", shutdownTimeout)
-		srv.Close()
+		_ = srv.Close() // the connections that are left
 	case err != nil:
 		return fmt.Errorf("gateway: shut down: %w", err)
 	}

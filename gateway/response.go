@@ -49,7 +49,7 @@ func (w *response) Flush() {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	http.NewResponseController(w.ResponseWriter).Flush()
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // the client may be gone
 }
 
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -52,7 +53,7 @@ func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, t
 	var generation *int64
 	err := s.db.QueryRow(ctx, signUp, email, passwordHash, tokenHash[:], expiresAt).
 		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &number, &state, &generation)
-	if err == pgx.ErrNoRows {
+	if errors.Is(err, pgx.ErrNoRows) {
 		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
 	}
 	if err != nil {

@@ -46,7 +46,8 @@ type Listener struct {
 	Log          *slog.Logger                  // slog.Default() unless set
 }
 
-// Run connects, and reconnects with back-off, until ctx is done.
+// Run connects, and reconnects with back-off, until ctx is done; then it
+// returns nil.
 func (l *Listener) Run(ctx context.Context) error {
 	log := l.Log
 	if log == nil {
@@ -59,7 +60,7 @@ func (l *Listener) Run(ctx context.Context) error {
 			l.Disconnected(err)
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // ended as asked
 		}
 		if established {
 			wait = listenRetryMin
@@ -68,7 +69,7 @@ func (l *Listener) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(wait/2 + rand.N(wait/2+1)):
+		case <-time.After(wait/2 + rand.N(wait/2+1)): //nolint:gosec // spreads reconnects, hides nothing
 		}
 		wait = min(2*wait, listenRetryMax)
 	}

@@ -126,7 +126,7 @@ func migrateGateway(ctx context.Context, superuserURL, database string) error {
 	cfg.Database = database
 	cfg.RuntimeParams["role"] = RoleOwner
 	db := stdlib.OpenDB(*cfg)
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	if _, err := db.ExecContext(ctx, `CREATE SCHEMA IF NOT EXISTS gateway`); err != nil {
 		return fmt.Errorf("migrate gateway: schema: %w", err)
 	}

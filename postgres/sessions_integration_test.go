@@ -72,11 +72,11 @@ func TestAdminViews(t *testing.T) {
 	if err != nil || queued != 1 || slices[platform.SliceWarm] != 1 || slices[platform.SliceAssigned] != 1 || slices[platform.SliceFailed] != 1 {
 		t.Errorf("pool %d %v, %v", queued, slices, err)
 	}
-	page, emails, err := b.store.ListSlices(t.Context(), "", 0, 2)
+	page, _, err := b.store.ListSlices(t.Context(), "", 0, 2)
 	if err != nil || len(page) != 2 || page[0].Number != 3 || page[1].Number != 2 {
 		t.Fatalf("first page %+v, %v", page, err)
 	}
-	page, emails, err = b.store.ListSlices(t.Context(), "", page[1].Number, 2)
+	page, emails, err := b.store.ListSlices(t.Context(), "", page[1].Number, 2)
 	if err != nil || len(page) != 1 || page[0].UserID != u.ID || emails[u.ID] != "ana@example.com" {
 		t.Errorf("second page %+v %v, %v", page, emails, err)
 	}

@@ -86,7 +86,7 @@ func (a *App) Run(ctx context.Context) error {
 			return fmt.Errorf("run: %w", err)
 		}
 	}
-	ln, err := net.Listen("tcp", a.cfg.ListenAddr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("run: LISTEN_ADDR: %w", err)
 	}
@@ -97,7 +97,7 @@ func (a *App) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	wg.Go(func() { a.listener().Run(listening) })
+	wg.Go(func() { _ = a.listener().Run(listening) }) // nil, in the end
 	return a.gateway.Run(ctx, ln)
 }
 

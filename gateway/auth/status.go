@@ -43,9 +43,9 @@ func (s *Service) Status(ctx context.Context, id *Identity) (SliceStatus, error)
 // statusOf returns what needs no look at the queue; false, and "none", for a
 // user who may be waiting.
 func statusOf(id *Identity) (SliceStatus, bool) {
-	switch st := id.Slice.State; {
-	case st == platform.SliceAssigned, st == platform.SliceHeld, st == platform.SliceSuspended:
-		return SliceStatus{State: string(st)}, true
+	switch id.Slice.State {
+	case platform.SliceAssigned, platform.SliceHeld, platform.SliceSuspended:
+		return SliceStatus{State: string(id.Slice.State)}, true
 	default:
 		return SliceStatus{State: "none"}, id.Slice.Number != 0 || id.User.Role == platform.RoleAdmin
 	}

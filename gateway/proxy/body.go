@@ -84,7 +84,7 @@ func (a *attemptBody) Read(p []byte) (int, error) {
 		return 0, errRevoked
 	}
 	n, err := a.src.Read(p)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		err = fmt.Errorf("%w: %w", errClientBody, err)
 	}
 	return n, err
@@ -109,6 +109,7 @@ func (a *attemptBody) wasRead() bool {
 
 // timedBody is a client's body with a deadline for each piece: a client that
 // stops sending does not hold a slice for ever, one that sends a lot is fine.
+// Deadlines cannot be set on a connection that is closed already; reading tells.
 type timedBody struct {
 	io.ReadCloser
 	control *http.ResponseController
@@ -121,14 +122,14 @@ func newTimedBody(w http.ResponseWriter, body io.ReadCloser) *timedBody {
 
 func (b *timedBody) Read(p []byte) (int, error) {
 	if now := time.Now(); now.Sub(b.armed) > rearmAfter {
-		b.control.SetReadDeadline(now.Add(readTimeout))
+		_ = b.control.SetReadDeadline(now.Add(readTimeout))
 		b.armed = now
 	}
 	n, err := b.ReadCloser.Read(p)
 	if err == io.EOF {
 		// The server goes on reading to notice when the client leaves; a
 		// deadline would look like that.
-		b.control.SetReadDeadline(time.Time{})
+		_ = b.control.SetReadDeadline(time.Time{})
 	}
 	return n, err
 }
@@ -152,7 +153,7 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 // arm is also called at the end, for what the server itself writes then.
 func (w *timedWriter) arm() {
 	if now := time.Now(); now.Sub(w.armed) > rearmAfter {
-		w.control.SetWriteDeadline(now.Add(writeTimeout))
+		_ = w.control.SetWriteDeadline(now.Add(writeTimeout))
 		w.armed = now
 	}
 }

@@ -105,7 +105,7 @@ func (t *sliceTransport) try(req *http.Request, addr string, body *replayBody) (
 		return nil, "", err
 	case res.StatusCode == http.StatusMisdirectedRequest:
 		attempt.revoke()
-		io.CopyN(io.Discard, res.Body, maxDiscard)
+		_, _ = io.CopyN(io.Discard, res.Body, maxDiscard)
 		res.Body.Close()
 		return nil, "misdirected", errMisdirected
 	}

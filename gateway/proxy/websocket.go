@@ -98,7 +98,7 @@ func (c *clientConn) Read(p []byte) (int, error) {
 func (c *clientConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Conn.SetWriteDeadline(time.Now().Add(socketWriteTimeout))
+	_ = c.SetWriteDeadline(time.Now().Add(socketWriteTimeout)) // fails when closed, as Write will
 	n, err := c.Conn.Write(p)
 	c.frames.advance(p[:n])
 	return n, err
@@ -107,14 +107,14 @@ func (c *clientConn) Write(p []byte) (int, error) {
 // closeWith sends a close frame, unless the slice is in the middle of a frame,
 // and closes. ReverseProxy then closes the slice's side.
 func (c *clientConn) closeWith(code int) {
-	c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout)) // also ends a write that is stuck
+	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout)) // also ends a write that is stuck
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.frames.between() {
-		c.Conn.SetWriteDeadline(time.Now().Add(closeTimeout))
-		c.Conn.Write([]byte{0x88, 2, byte(code >> 8), byte(code)}) // RFC 6455: FIN, opcode 8, 2 bytes, the code
+		_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
+		_, _ = c.Conn.Write([]byte{0x88, 2, byte(code >> 8), byte(code)}) // RFC 6455: FIN, opcode 8, 2 bytes, the code
 	}
-	c.Conn.Close()
+	c.Close()
 }
 
 // frameTracker follows the frames that go to a client, by their headers alone,

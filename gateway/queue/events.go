@@ -108,19 +108,19 @@ func (s *stream) run() {
 	}()
 	code := s.write(ctx, reading)
 	if code != 0 {
-		s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(writeTimeout))
+		_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(writeTimeout))
 		// The client closes first if it is there; do not wait for one that is not.
-		s.conn.SetReadDeadline(time.Now().Add(time.Second))
+		_ = s.conn.SetReadDeadline(time.Now().Add(time.Second))
 		<-reading
 	}
-	s.conn.Close()
+	_ = s.conn.Close()
 	<-reading
 }
 
 // read consumes pongs and closes; it returns when the client is gone.
 func (s *stream) read() {
 	s.conn.SetReadLimit(readLimit)
-	s.conn.SetReadDeadline(time.Now().Add(pongWait))
+	_ = s.conn.SetReadDeadline(time.Now().Add(pongWait))
 	s.conn.SetPongHandler(func(string) error { return s.conn.SetReadDeadline(time.Now().Add(pongWait)) })
 	for {
 		if _, _, err := s.conn.NextReader(); err != nil {
@@ -187,6 +187,6 @@ func (s *stream) send(st auth.SliceStatus) error {
 	if err != nil {
 		return errors.Join(errors.New("events: encode status"), err)
 	}
-	s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
 	return s.conn.WriteMessage(websocket.TextMessage, b)
 }
