@@ -57,9 +57,9 @@ job "edge" {
     consul {}
 
     restart {
-      attempts = 30
+      attempts = 20
       interval = "1m"
-      delay    = "2s"
+      delay    = "1s"
       mode     = "delay"
     }
 

@@ -80,9 +80,9 @@ job "gateway" {
     }
 
     restart {
-      attempts = 30
+      attempts = 20
       interval = "1m"
-      delay    = "2s"
+      delay    = "1s"
       mode     = "delay"
     }
 

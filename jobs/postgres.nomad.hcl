@@ -58,9 +58,9 @@ job "postgres" {
     }
 
     restart {
-      attempts = 30
+      attempts = 20
       interval = "1m"
-      delay    = "5s"
+      delay    = "1s"
       mode     = "delay"
     }
 

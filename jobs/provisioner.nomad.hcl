@@ -107,9 +107,9 @@ job "provisioner" {
     }
 
     restart {
-      attempts = 30
+      attempts = 20
       interval = "1m"
-      delay    = "2s"
+      delay    = "1s"
       mode     = "delay"
     }
 

@@ -38,9 +38,9 @@ job "whatsappsim" {
     }
 
     restart {
-      attempts = 30
+      attempts = 20
       interval = "1m"
-      delay    = "2s"
+      delay    = "1s"
       mode     = "delay"
     }
 
