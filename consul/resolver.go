@@ -20,6 +20,7 @@ const (
 	resolveFresh   = time.Second      // an address this young is used as it is
 	resolveStale   = 10 * time.Second // up to this age it is used while it is looked up again
 	resolveTimeout = 2 * time.Second  // for one look-up; the local agent answers in well under 1 ms
+	wrongMemory    = time.Minute      // an address found wrong is avoided this long where there is another
 	resolveEntries = 16384            // addresses remembered, several times the slices of one installation
 )
 
@@ -42,8 +43,10 @@ type Resolver struct {
 
 // resolverEntry is replaced, never changed, but for its flags.
 type resolverEntry struct {
-	addr       string
-	at         time.Time   // when Consul said so
+	addr       string    // "" when Consul knows no healthy instance
+	at         time.Time // when Consul said so
+	wrong      string    // the last address found wrong, "" if none
+	wrongAt    time.Time
 	refreshing atomic.Bool // a look-up in the background is under way
 	invalid    atomic.Bool // somebody found it wrong
 }
@@ -62,9 +65,11 @@ func (r *Resolver) Resolve(ctx context.Context, number int) (string, error) {
 	r.mu.RUnlock()
 	if e != nil && !e.invalid.Load() {
 		switch age := r.now().Sub(e.at); {
+		case age < resolveFresh && e.addr == "":
+			return "", errStarting
 		case age < resolveFresh:
 			return e.addr, nil
-		case age < resolveStale:
+		case age < resolveStale && e.addr != "":
 			r.refreshInBackground(number, e)
 			return e.addr, nil
 		}
@@ -128,36 +133,54 @@ func (r *Resolver) lookUp(ctx context.Context, number int, last *resolverEntry) 
 	}
 }
 
+// errStarting: the slice has no healthy instance.
+var errStarting = platform.Errorf(platform.ErrUnavailable, "Your workspace is starting. Try again in a few seconds.")
+
 func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string, error) {
 	// Not the caller's context: others wait for the same answer.
 	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
 	defer cancel()
 	name := platform.SliceName(number)
-	opts := &api.QueryOptions{UseCache: !consistent, RequireConsistent: consistent}
-	services, _, err := r.health.Service(name, "", true, opts.WithContext(ctx))
+	next := &resolverEntry{at: r.now()}
+	if last != nil && last.invalid.Load() {
+		next.wrong, next.wrongAt = last.addr, next.at
+	} else if last != nil && next.at.Sub(last.wrongAt) < wrongMemory {
+		next.wrong, next.wrongAt = last.wrong, last.wrongAt
+	}
+	services, err := r.healthy(ctx, name, consistent)
+	if err == nil && len(services) == 0 && !consistent {
+		// What the agent streams is a moment behind the servers, and the first
+		// request of a new user comes right after the slice became healthy.
+		services, err = r.healthy(ctx, name, true)
+	}
 	if err != nil {
-		if last == nil {
+		if last == nil || last.addr == "" {
 			return "", platform.Errorf(platform.ErrUnavailable, "The service directory does not answer. Try again shortly.").
 				WithCause(fmt.Errorf("resolve %s: %w", name, err))
 		}
 		r.log.Warn("consul does not answer, the last good address stays in use", "slice", number, "error", err)
 		// Not asked again for every request while Consul is down.
-		r.store(number, last.addr)
-		return last.addr, nil
+		next.addr = last.addr
+		r.store(number, next)
+		return next.addr, nil
 	}
-	if len(services) == 0 {
-		r.mu.Lock()
-		delete(r.table, number)
-		r.mu.Unlock()
-		return "", platform.Errorf(platform.ErrUnavailable, "Your workspace is starting. Try again in a few seconds.").
-			WithCause(fmt.Errorf("resolve %s: no healthy instance", name))
+	next.addr = pick(services, next.wrong)
+	r.store(number, next)
+	if next.addr == "" {
+		return "", errStarting
 	}
-	addr := address(newest(services))
-	r.store(number, addr)
-	return addr, nil
+	return next.addr, nil
 }
 
-func (r *Resolver) store(number int, addr string) {
+// healthy asks for the passing instances: the agent's streamed copy, or the
+// servers themselves.
+func (r *Resolver) healthy(ctx context.Context, name string, consistent bool) ([]*api.ServiceEntry, error) {
+	opts := &api.QueryOptions{UseCache: !consistent, RequireConsistent: consistent}
+	services, _, err := r.health.Service(name, "", true, opts.WithContext(ctx))
+	return services, err
+}
+
+func (r *Resolver) store(number int, e *resolverEntry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if _, known := r.table[number]; !known && len(r.table) >= resolveEntries {
@@ -166,19 +189,27 @@ func (r *Resolver) store(number int, addr string) {
 			break
 		}
 	}
-	r.table[number] = &resolverEntry{addr: addr, at: r.now()}
+	r.table[number] = e
 }
 
-// newest returns the instance that was registered last: while a slice moves,
-// the old one may still be passing.
-func newest(services []*api.ServiceEntry) *api.ServiceEntry {
-	best := services[0]
-	for _, s := range services[1:] {
-		if s.Service.CreateIndex > best.Service.CreateIndex {
+// pick returns the address of the instance that was registered last, since
+// while a slice moves the old one may still be passing; one that was found
+// wrong only where there is no other, since a registration can outlive a
+// client that was cut off. It returns "" for no instance.
+func pick(services []*api.ServiceEntry, wrong string) string {
+	var best *api.ServiceEntry
+	for _, s := range services {
+		switch {
+		case best == nil,
+			address(best) == wrong && address(s) != wrong,
+			(address(best) == wrong) == (address(s) == wrong) && s.Service.CreateIndex > best.Service.CreateIndex:
 			best = s
 		}
 	}
-	return best
+	if best == nil {
+		return ""
+	}
+	return address(best)
 }
 
 func address(s *api.ServiceEntry) string {

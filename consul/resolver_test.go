@@ -153,6 +153,42 @@ func TestResolverPicksTheNewestInstance(t *testing.T) {
 	mustResolve(t, r, 7, "10.0.0.9:2002")
 }
 
+// A registration that outlived its client is the newest, and wrong: the other
+// one is used, and stays in use.
+func TestResolverAvoidsWhatProvedWrong(t *testing.T) {
+	r, a, c := newTestResolver(t)
+	a.set(func() {
+		a.services = []*api.ServiceEntry{instance("127.0.0.1", 2001, 1), instance("127.0.0.1", 2002, 9)}
+	})
+	mustResolve(t, r, 7, "127.0.0.1:2002")
+	r.Invalidate(7, "127.0.0.1:2002")
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	c.advance(2 * resolveStale)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	a.set(func() { a.services = []*api.ServiceEntry{instance("127.0.0.1", 2002, 9)} })
+	c.advance(2 * resolveStale)
+	mustResolve(t, r, 7, "127.0.0.1:2002") // better than nothing
+}
+
+// What the agent streams may lag behind a slice that just became healthy.
+func TestResolverAsksTheServersBeforeItSaysNo(t *testing.T) {
+	r, a, c := newTestResolver(t)
+	a.set(func() { a.services = nil })
+	for range 3 {
+		if _, err := r.Resolve(t.Context(), 7); platform.CodeOf(err) != platform.ErrUnavailable {
+			t.Fatalf("no healthy instance: error %v, want unavailable", err)
+		}
+	}
+	a.set(func() {
+		if len(a.queries) != 2 || !a.queries[0].Has("cached") || !a.queries[1].Has("consistent") {
+			t.Errorf("queries %v, want a cached one, then a consistent one, and no more within a second", a.queries)
+		}
+		a.services = []*api.ServiceEntry{instance("127.0.0.1", 2001, 1)}
+	})
+	c.advance(2 * resolveFresh)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+}
+
 func TestResolverAsksOnceForMany(t *testing.T) {
 	r, a, _ := newTestResolver(t)
 	gate := make(chan struct{})
@@ -181,7 +217,7 @@ func TestResolverAsksOnceForMany(t *testing.T) {
 func TestResolverTableIsBounded(t *testing.T) {
 	r, _, _ := newTestResolver(t)
 	for n := range resolveEntries + 100 {
-		r.store(n, "127.0.0.1:1")
+		r.store(n, &resolverEntry{addr: "127.0.0.1:1"})
 	}
 	if len(r.table) != resolveEntries {
 		t.Errorf("%d entries, want %d", len(r.table), resolveEntries)

@@ -103,21 +103,21 @@ job "edge" {
       }
 
       template {
-        destination = "secrets/certificate.pem"
+        destination   = "secrets/certificate.pem"
         change_mode   = "signal"
         change_signal = "SIGHUP"
-        uid         = 10001
-        perms       = "0400"
-        data        = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .tls_certificate }}{{ end }}"
+        uid           = 10001
+        perms         = "0400"
+        data          = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .tls_certificate }}{{ end }}"
       }
 
       template {
-        destination = "secrets/key.pem"
+        destination   = "secrets/key.pem"
         change_mode   = "signal"
         change_signal = "SIGHUP"
-        uid         = 10001
-        perms       = "0400"
-        data        = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .tls_key }}{{ end }}"
+        uid           = 10001
+        perms         = "0400"
+        data          = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .tls_key }}{{ end }}"
       }
 
       # With no gateway healthy nginx still starts, and answers 502 itself.
@@ -125,6 +125,11 @@ job "edge" {
         destination   = "local/upstream.conf"
         change_mode   = "signal"
         change_signal = "SIGHUP"
+        # Sooner than a gateway's shutdown_delay is over.
+        wait {
+          min = "100ms"
+          max = "1s"
+        }
         data          = <<-EOT
           upstream gateway {
               {{ range service "gateway" }}

@@ -98,8 +98,8 @@ job "gateway" {
       }
     }
 
-    # Nobody is sent here any more before it is told to stop.
-    shutdown_delay = "3s"
+    # Out of Consul first: the edge sends nobody here any more when it is told to stop.
+    shutdown_delay = "5s"
 
     task "gateway" {
       driver       = "docker"

@@ -66,7 +66,8 @@ func (b *bundle) client(t testing.TB) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: b.CertPool()}, ForceAttemptHTTP2: true}
+	// HTTP/1.1, in which a client can say more that it should not; browsers speak HTTP/2.
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: b.CertPool(), NextProtos: []string{"http/1.1"}}}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &client{t: t, base: b.AppURL(), http: &http.Client{Jar: jar, Transport: transport, Timeout: 60 * time.Second}}
 }
@@ -129,6 +130,9 @@ func (c *client) try(ctx context.Context, method, path string, body any, header 
 	}
 	for i := 0; i+1 < len(header); i += 2 {
 		req.Header.Set(header[i], header[i+1])
+		if header[i] == "Host" {
+			req.Host = header[i+1]
+		}
 	}
 	res, err := c.http.Do(req)
 	if err != nil {

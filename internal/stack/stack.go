@@ -5,11 +5,13 @@ package stack
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"strconv"
@@ -102,6 +104,7 @@ func Up(ctx context.Context, cfg Config, out io.Writer) (*Stack, error) {
 		{"job gateway", s.runGateway},
 		{"job edge", s.runEdge},
 		{"warm slices", s.waitWarm},
+		{"app answers", s.waitApp},
 	}
 	defer func() {
 		if unlock != nil {
@@ -277,6 +280,36 @@ func (s *Stack) waitWarm(ctx context.Context) (string, error) {
 		return "", advise(err, logFile, fmt.Sprintf("look at the slices in the Nomad UI: %s/ui/jobs?namespace=slices", s.cfg.nomadAddr()))
 	}
 	return fmt.Sprintf("%d", warm), nil
+}
+
+// waitApp waits until the gateway answers through the edge.
+func (s *Stack) waitApp(ctx context.Context) (string, error) {
+	waiting, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: s.CertPool(), MinVersion: tls.VersionTLS12}}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport, Timeout: 5 * time.Second}
+	err := poll(waiting, 100*time.Millisecond, func() error {
+		req, err := http.NewRequestWithContext(waiting, http.MethodGet, s.AppURL()+"/auth/me", nil)
+		if err != nil {
+			return err
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			return err
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusUnauthorized { // nobody is logged in
+			return fmt.Errorf("GET %s: status %d", req.URL, res.StatusCode)
+		}
+		return nil
+	})
+	if err != nil {
+		logFile := s.cfg.path("log", "job-edge.log")
+		s.saveJobLog("edge", logFile)
+		return "", advise(err, logFile, "see which gateways Consul knows, and whether nginx was signalled")
+	}
+	return s.AppURL(), nil
 }
 
 // AppURL is where browsers reach the app.
