@@ -34,8 +34,8 @@ WITH account AS (
 	FROM free, account WHERE s.number = free.number
 	RETURNING s.number, s.state, s.generation
 ), claim AS (
-	INSERT INTO gateway.claims (user_id, slice_number, hit, requested_at)
-	SELECT account.id, claimed.number, true, now() FROM account, claimed
+	INSERT INTO gateway.claims (user_id, slice_number, requested_at)
+	SELECT account.id, claimed.number, now() FROM account, claimed
 ), waiting AS (
 	INSERT INTO gateway.queue (user_id) SELECT id FROM account WHERE NOT EXISTS (SELECT FROM claimed)
 )
@@ -96,8 +96,8 @@ WITH free AS (
 	SET state = 'assigned', user_id = pairs.user_id, assigned_at = clock_timestamp(), state_changed_at = clock_timestamp()
 	FROM pairs WHERE s.number = pairs.number
 )
-INSERT INTO gateway.claims (user_id, slice_number, hit, requested_at, claimed_at)
-SELECT user_id, number, false, queued_at, clock_timestamp() FROM pairs`
+INSERT INTO gateway.claims (user_id, slice_number, queue_id, requested_at, claimed_at)
+SELECT user_id, number, id, queued_at, clock_timestamp() FROM pairs ORDER BY id`
 
 // ServeQueue gives the warm slices of the current generation to the users who
 // have waited longest, in their order, and returns how many it served. Any

@@ -101,7 +101,7 @@ func TestSignUpClaimsAWarmSliceOfTheCurrentGeneration(t *testing.T) {
 	if ses.User.ID != u.ID || ses.User.Email != "ana@example.com" || ses.User.Role != platform.RoleUser || got.Number != want || got.Generation != sl.Generation {
 		t.Errorf("session %+v slice %+v", ses, got)
 	}
-	if n := b.count(t, `SELECT count(*) FROM gateway.claims WHERE hit AND slice_number = $1`, want); n != 1 {
+	if n := b.count(t, `SELECT count(*) FROM gateway.claims WHERE queue_id IS NULL AND slice_number = $1`, want); n != 1 {
 		t.Errorf("%d hit claims, want 1", n)
 	}
 	if _, err := b.store.QueuePosition(t.Context(), u.ID); platform.CodeOf(err) != platform.ErrNotFound {
@@ -186,7 +186,7 @@ func TestTwentySignUpsWithOneWarmSlice(t *testing.T) {
 	if c := b.count(t, `SELECT count(DISTINCT number) FROM gateway.slices WHERE state = 'assigned'`); c != n {
 		t.Errorf("%d slices assigned, want %d", c, n)
 	}
-	got := b.userIDs(t, `SELECT user_id::text FROM gateway.claims WHERE NOT hit ORDER BY slice_number`)
+	got := b.userIDs(t, `SELECT user_id::text FROM gateway.claims WHERE queue_id IS NOT NULL ORDER BY slice_number`)
 	if !slices.Equal(got, waiting) {
 		t.Errorf("slices went to %v, waiting were %v", got, waiting)
 	}

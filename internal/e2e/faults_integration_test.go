@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/consul"
 	"ipnoelp.io/platform/provisioner"
 )
 
@@ -53,6 +54,7 @@ func TestProvisionerKilledAtEveryStep(t *testing.T) {
 			if !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 				t.Fatalf("the provisioner was to die at %s: %v", step, err)
 			}
+			b.endLeaderSession(t)
 			ctx, stop := context.WithCancel(t.Context())
 			done := make(chan error, 1)
 			go func() { done <- b.runProvisioner(t, ctx) }()
@@ -62,6 +64,19 @@ func TestProvisionerKilledAtEveryStep(t *testing.T) {
 				t.Errorf("the provisioner's orderly stop: %v", err)
 			}
 		})
+	}
+}
+
+// endLeaderSession does at once what Consul does by itself 10 to 20 seconds after
+// the leader died.
+func (b *bundle) endLeaderSession(t testing.TB) {
+	t.Helper()
+	lock, _, err := b.Consul().KV().Get(consul.LeaderKey, nil)
+	if err != nil || lock == nil || lock.Session == "" {
+		t.Fatalf("nobody held the leader lock: %v, %v", lock, err)
+	}
+	if _, err := b.Consul().Session().Destroy(lock.Session, nil); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -55,13 +55,14 @@ CREATE TABLE gateway.queue (
     queued_at timestamptz NOT NULL DEFAULT now()
 );
 
--- One row per claim, for the pool's history: hit says that a warm slice was
--- there at sign-up, otherwise claimed_at - requested_at is the wait.
+-- One row per claim, for the pool's history. Without a queue_id a warm slice was
+-- there at sign-up; otherwise it is the place that was served, and claimed_at -
+-- requested_at the wait.
 CREATE TABLE gateway.claims (
     id           bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     user_id      uuid        NOT NULL REFERENCES gateway.users ON DELETE CASCADE,
     slice_number integer     NOT NULL REFERENCES gateway.slices,
-    hit          boolean     NOT NULL,
+    queue_id     bigint      UNIQUE,
     requested_at timestamptz NOT NULL,
     claimed_at   timestamptz NOT NULL DEFAULT now()
 );
