@@ -45,6 +45,7 @@ type Resolver struct {
 type resolverEntry struct {
 	addr       string    // "" when Consul knows no healthy instance
 	at         time.Time // when Consul said so
+	good       string    // addr, or the last one before Consul knew none
 	wrong      string    // the last address found wrong, "" if none
 	wrongAt    time.Time
 	refreshing atomic.Bool // a look-up in the background is under way
@@ -142,6 +143,9 @@ func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string
 	defer cancel()
 	name := platform.SliceName(number)
 	next := &resolverEntry{at: r.now()}
+	if last != nil {
+		next.good = last.good
+	}
 	if last != nil && last.invalid.Load() {
 		next.wrong, next.wrongAt = last.addr, next.at
 	} else if last != nil && next.at.Sub(last.wrongAt) < wrongMemory {
@@ -154,17 +158,20 @@ func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string
 		services, err = r.healthy(ctx, name, true)
 	}
 	if err != nil {
-		if last == nil || last.addr == "" {
+		if next.good == "" {
 			return "", platform.Errorf(platform.ErrUnavailable, "The service directory does not answer. Try again shortly.").
 				WithCause(fmt.Errorf("resolve %s: %w", name, err))
 		}
 		r.log.Warn("consul does not answer, the last good address stays in use", "slice", number, "error", err)
 		// Not asked again for every request while Consul is down.
-		next.addr = last.addr
+		next.addr = next.good
 		r.store(number, next)
 		return next.addr, nil
 	}
 	next.addr = pick(services, next.wrong)
+	if next.addr != "" {
+		next.good = next.addr
+	}
 	r.store(number, next)
 	if next.addr == "" {
 		return "", errStarting

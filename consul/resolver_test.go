@@ -143,6 +143,10 @@ func TestResolverConsulDown(t *testing.T) {
 	if _, err := r.Resolve(t.Context(), 7); platform.CodeOf(err) != platform.ErrUnavailable {
 		t.Errorf("no healthy instance: error %v, want unavailable", err)
 	}
+	// What a Consul said that was going down is no reason to forget the address.
+	a.set(func() { a.down = true })
+	c.advance(time.Hour)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
 }
 
 func TestResolverPicksTheNewestInstance(t *testing.T) {

@@ -97,15 +97,11 @@ job "slice" {
     }
   }
 
-  # For changes of the running slice: one allocation, so the old one ends
-  # before the new one is up; a version that does not become healthy is undone.
+  # No deployments: with one allocation there is nothing to roll, each would
+  # cost writes on the servers, and a purge with one under way can end a Nomad
+  # server of 1.11.2 or 1.11.3 (hashicorp/nomad pull request 27739).
   update {
-    max_parallel      = 1
-    health_check      = "checks"
-    min_healthy_time  = "1s"
-    healthy_deadline  = "2m"
-    progress_deadline = "3m"
-    auto_revert       = true
+    max_parallel = 0
   }
 
   # A lost machine's slices are placed elsewhere, for as long as it takes.
