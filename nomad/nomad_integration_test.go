@@ -74,7 +74,8 @@ func randomNumber(t *testing.T) int {
 	return int(n.Int64()) + 1_000_000_000
 }
 
-// No machine fits this job, so it is registered and nothing runs.
+// No machine fits this job, so it is registered and nothing runs. Like the
+// slices' own it has no deployment; see jobs/slice.nomad.hcl for the reason.
 const unplaceable = `
 variable "number" {}
 variable "generation" {}
@@ -87,6 +88,7 @@ job "slice" {
     value     = "none"
   }
   meta { generation = var.generation }
+  update { max_parallel = 0 }
   group "slice" {
     task "slice" {
       driver = "docker"
