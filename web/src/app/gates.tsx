@@ -4,7 +4,7 @@ import { Navigate, Outlet, useLocation } from 'react-router';
 import { messageOf } from '../api/http';
 import { FullPageLoader } from '../components/FullPageLoader';
 import { FullPageMessage } from '../components/FullPageMessage';
-import { leftOnPurpose, useMe, useUser } from '../session/session';
+import { leftOnPurpose, useMe, UserContext, useUser } from '../session/session';
 
 /** What the log-in page is told by whoever sends the user there. */
 export interface LogInState {
@@ -22,7 +22,13 @@ export function RequireSession() {
   const [hadSession, setHadSession] = useState(false);
   if (me && !hadSession) setHadSession(true);
 
-  if (me) return <Outlet />;
+  if (me) {
+    return (
+      <UserContext value={me}>
+        <Outlet />
+      </UserContext>
+    );
+  }
   if (me === null) {
     const onPurpose = leftOnPurpose(queryClient);
     const state: LogInState = onPurpose ? {} : { from: location.pathname + location.search, expired: hadSession };

@@ -1,3 +1,4 @@
+import { createContext, useContext } from 'react';
 import { useMutation, useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { fetchMe, logIn, logOut, signUp } from '../api/auth';
 import { keys } from '../api/keys';
@@ -16,11 +17,18 @@ export function useMe(pollMs: number | false = false) {
   });
 }
 
+/**
+ * Who is logged in, handed down by RequireSession. Not read from the query
+ * itself: at a log-out a page below may be rendered once more before
+ * RequireSession takes it away.
+ */
+export const UserContext = createContext<Me | null>(null);
+
 /** For pages behind RequireSession, where somebody is logged in. */
 export function useUser(): Me {
-  const { data } = useMe();
-  if (!data) throw new Error('useUser is used outside RequireSession');
-  return data;
+  const me = useContext(UserContext);
+  if (!me) throw new Error('useUser is used outside RequireSession');
+  return me;
 }
 
 export function useLogIn() {
