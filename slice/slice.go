@@ -77,7 +77,8 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
-	if s.listener, err = net.Listen("tcp", cfg.ListenAddr); err != nil {
+	var listen net.ListenConfig
+	if s.listener, err = listen.Listen(context.Background(), "tcp", cfg.ListenAddr); err != nil {
 		store.Close()
 		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}

@@ -102,7 +102,9 @@ func (r *record) Unwrap() http.ResponseWriter { return r.ResponseWriter }
 
 // Flush and Hijack are asked for by type by those who do not use
 // http.ResponseController.
-func (r *record) Flush() { http.NewResponseController(r.ResponseWriter).Flush() }
+func (r *record) Flush() {
+	_ = http.NewResponseController(r.ResponseWriter).Flush() // an interface without an error
+}
 
 func (r *record) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(r.ResponseWriter).Hijack()
