@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"sort"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 )
@@ -149,7 +150,7 @@ func (c *Config) npmBuild(ctx context.Context, name, source, result string, scri
 	if _, err := os.Stat(kept); err == nil {
 		return kept, nil
 	}
-	if err := c.run(ctx, name+"-install", work, nil, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"); err != nil {
+	if err := c.npmInstall(ctx, name, work); err != nil {
 		return "", err
 	}
 	if script != nil {
@@ -165,6 +166,23 @@ func (c *Config) npmBuild(ctx context.Context, name, source, result string, scri
 		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	return kept, os.Rename(part, kept)
+}
+
+// npmInstall installs what a lock file names, from npm's cache where that has
+// it. A transfer can stall for good: then it is tried once more.
+func (c *Config) npmInstall(ctx context.Context, name, dir string) error {
+	const timeout = 3 * time.Minute
+	attempt := func() error {
+		ctx, cancel := context.WithTimeout(ctx, timeout)
+		defer cancel()
+		return c.run(ctx, name+"-install", dir, nil, "npm", "ci", "--prefer-offline", "--fetch-timeout=20000",
+			"--no-audit", "--no-fund", "--ignore-scripts")
+	}
+	err := attempt()
+	if err != nil && ctx.Err() == nil {
+		err = attempt()
+	}
+	return err
 }
 
 // notSources are folders of a checkout that builds and tests leave behind.

@@ -142,8 +142,16 @@ func (c *Config) run(ctx context.Context, logName, dir string, environ []string,
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), environ...)
 	cmd.Stdout, cmd.Stderr = log, log
+	killGroup(cmd)
 	if err := cmd.Run(); err != nil {
 		return advise(fmt.Errorf("%s %s: %w", filepath.Base(name), strings.Join(args[:min(len(args), 3)], " "), err), logFile, "")
 	}
 	return nil
+}
+
+// killGroup makes the end of a command's context the end of all that it
+// started: npm does not pass a signal on.
+func killGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 )
 
@@ -79,7 +78,7 @@ func (s *Stack) test(ctx context.Context, args []string, out io.Writer) error {
 	}
 	web := filepath.Join(s.cfg.SourceDir, "web")
 	return errors.Join(goErr,
-		s.command(ctx, out, environ, web, "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"),
+		s.cfg.npmInstall(ctx, "web", web),
 		s.command(ctx, out, environ, web, "npm", "run", "lint"),
 		s.command(ctx, out, environ, web, "npm", "test"),
 		s.command(ctx, out, environ, web, "npm", "run", "e2e"),
@@ -90,9 +89,7 @@ func (s *Stack) command(ctx context.Context, out io.Writer, environ []string, di
 	fmt.Fprintf(out, "\n# %s %v\n", name, args)
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, environ, out, out
-	// With all that it started: npm does not pass a signal on.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	killGroup(cmd)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s %v: %w", name, args, err)
 	}
