@@ -9,7 +9,7 @@ export default defineConfig({
   outputDir: 'test-results/artifacts',
   workers: 1,
   forbidOnly: true,
-  retries: 0,
+  retries: 2, // only after the machine's network changed; see e2e/test.ts
   timeout: 180_000,
   expect: { timeout: 20_000 },
   reporter: 'list',

@@ -1,7 +1,7 @@
 // The main job as a user does it, in a real browser against the running stack.
-import { expect, test, type Page } from '@playwright/test';
 import { shot } from './browser';
 import { StandInPhone } from './stand-in';
+import { expect, test, type Page } from './test';
 
 /** Until a slice is there (it may have to be made first) and shows its QR code. */
 const SLICE_TIMEOUT = 120_000;

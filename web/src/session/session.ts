@@ -2,6 +2,7 @@ import { createContext, useContext } from 'react';
 import { useMutation, useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { fetchMe, logIn, logOut, signUp } from '../api/auth';
 import { keys } from '../api/keys';
+import { shouldRetry } from '../app/queryClient';
 import type { Me } from '../api/types';
 
 /** How often a user without a slice asks while the WebSocket is not there. */
@@ -45,6 +46,7 @@ export function useLogOut() {
   const queryClient = useQueryClient();
   return useMutation({
     mutationFn: logOut,
+    retry: shouldRetry, // a second time changes nothing more
     onSuccess: async () => {
       await queryClient.cancelQueries();
       queryClient.setQueryData(keys.leftOnPurpose, true);
