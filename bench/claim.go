@@ -37,7 +37,7 @@ type claimResult struct {
 func claim(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 	var total, hash, rest []time.Duration
 	for round := range claimRounds {
-		if err := f.retireAssigned(ctx); err != nil {
+		if err := f.retireAssigned(ctx, 0); err != nil {
 			return nil, err
 		}
 		if err := f.waitWarm(ctx, signUpsAtOnce); err != nil {

@@ -114,9 +114,10 @@ func (f *fixture) waitWarm(ctx context.Context, n int) error {
 	}
 }
 
-// retireAssigned gives back every slice that a user has.
-func (f *fixture) retireAssigned(ctx context.Context) error {
-	_, err := f.db.Exec(ctx, `UPDATE gateway.slices SET state = 'retiring', user_id = NULL, state_changed_at = now() WHERE state = 'assigned'`)
+// retireAssigned gives back every slice that a user has, but one.
+func (f *fixture) retireAssigned(ctx context.Context, kept int) error {
+	_, err := f.db.Exec(ctx, `UPDATE gateway.slices SET state = 'retiring', user_id = NULL, state_changed_at = now()
+		WHERE state = 'assigned' AND number <> $1`, kept)
 	return err
 }
 

@@ -23,7 +23,11 @@ type provisionResult struct {
 // health check answers, then a whole slice from its row to warm. The bare one
 // finds its database made; ours makes it on the way.
 func provision(ctx context.Context, f *fixture, out io.Writer) (any, error) {
-	bare, err := f.BareSlice(ctx)
+	kept, err := f.keepOne(ctx)
+	if err != nil {
+		return nil, err
+	}
+	bare, err := f.BareSlice(ctx, kept)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +45,7 @@ func provision(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 			return nil, fmt.Errorf("slice %d: %w", round+1, err)
 		}
 		ours = append(ours, took)
-		if err := f.retireAssigned(ctx); err != nil {
+		if err := f.retireAssigned(ctx, kept); err != nil {
 			return nil, err
 		}
 	}
@@ -54,6 +58,22 @@ func provision(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 	return provisionResult{ms(warm), ms(bareTime), float64(warm*1000/bareTime) / 1000, len(ours)}, nil
 }
 
+// keepOne has one user take a slice, whose database the bare runs then use.
+func (f *fixture) keepOne(ctx context.Context) (number int, err error) {
+	if err := f.signUpOne(ctx); err != nil {
+		return 0, err
+	}
+	err = f.db.QueryRow(ctx, `SELECT number FROM gateway.slices WHERE state = 'assigned'`).Scan(&number)
+	return number, err
+}
+
+func (f *fixture) signUpOne(ctx context.Context) error {
+	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: f.CertPool()}}, Timeout: time.Minute}
+	defer c.CloseIdleConnections()
+	_, _, err := signUp(ctx, c, f.AppURL())
+	return err
+}
+
 // refill takes the warm slice away by a sign-up and returns how long its
 // successor took, by the times in its row.
 func (f *fixture) refill(ctx context.Context) (time.Duration, error) {
@@ -61,9 +81,7 @@ func (f *fixture) refill(ctx context.Context) (time.Duration, error) {
 	if err := f.db.QueryRow(ctx, `SELECT max(number) FROM gateway.slices`).Scan(&last); err != nil {
 		return 0, err
 	}
-	c := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: f.CertPool()}}, Timeout: time.Minute}
-	defer c.CloseIdleConnections()
-	if _, _, err := signUp(ctx, c, f.AppURL()); err != nil {
+	if err := f.signUpOne(ctx); err != nil {
 		return 0, err
 	}
 	if err := f.waitWarm(ctx, 1); err != nil {

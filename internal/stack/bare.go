@@ -20,27 +20,19 @@ type BareSlice struct {
 	name string
 }
 
-// BareSlice uses a database that is already made: that of a slice there is.
-func (s *Stack) BareSlice(ctx context.Context) (*BareSlice, error) {
-	jobs, _, err := s.nomad.Jobs().List(&nomad.QueryOptions{Namespace: platform.SliceNamespace})
+// BareSlice uses the database of a slice that there is.
+func (s *Stack) BareSlice(ctx context.Context, number int) (*BareSlice, error) {
+	v, _, err := s.nomad.Variables().Read("nomad/jobs/"+platform.SliceName(number), (&nomad.QueryOptions{Namespace: platform.SliceNamespace}).WithContext(ctx))
 	if err != nil {
 		return nil, err
 	}
-	if len(jobs) == 0 {
-		return nil, fmt.Errorf("no slice to take the options from")
-	}
-	v, _, err := s.nomad.Variables().Read("nomad/jobs/"+jobs[0].ID, &nomad.QueryOptions{Namespace: platform.SliceNamespace})
-	if err != nil {
-		return nil, err
-	}
-	number, _ := platform.ParseSliceName(jobs[0].ID)
 	b := &BareSlice{name: s.cfg.nodeName() + "-bare"}
 	b.args = []string{"run", "-d", "--name", b.name, "-p", "127.0.0.1::8080", "--read-only", "--cap-drop", "ALL",
 		"--security-opt", "no-new-privileges", "--security-opt", "seccomp=" + s.seccompFile(),
 		"--tmpfs", "/tmp", "--tmpfs", "/profile:uid=10001,mode=0700", "-e", "PROFILE_DIR=/profile/chromium",
 		"-e", "SLICE_NUMBER=" + fmt.Sprint(number), "-e", "SLICE_TOKEN=" + v.Items["token"],
 		"-e", "DATABASE_URL=" + v.Items["database_url"], "-e", "WHATSAPP_URL=" + s.whatsappURL(), s.images.slice}
-	return b, ctx.Err()
+	return b, nil
 }
 
 // Run starts the container, waits until its health check answers, removes it,
