@@ -42,6 +42,18 @@ variable "warm_target" {
   description = "slices kept warm; at least 1"
 }
 
+variable "max_starting" {
+  type        = number
+  default     = 8
+  description = "slices on their way to warm at once; about half the cores of the Nomad clients, since each start keeps a core busy for a second"
+}
+
+variable "app_url" {
+  type        = string
+  default     = ""
+  description = "where users reach the app, for the link in the Nomad UI"
+}
+
 variable "slice_image" {
   type        = string
   description = "image of the slices; any that keeps the slice contract"
@@ -144,6 +156,8 @@ job "provisioner" {
         CONSUL_HTTP_ADDR    = var.consul_http_addr
         NOMAD_ADDR          = var.nomad_addr
         WARM_TARGET         = var.warm_target
+        MAX_STARTING        = var.max_starting
+        APP_URL             = var.app_url
         SLICE_IMAGE         = var.slice_image
         SLICE_DATABASE_HOST = var.slice_database_host
         SLICE_CPU           = var.slice_cpu

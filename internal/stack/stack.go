@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -217,7 +218,9 @@ func (s *Stack) runProvisioner(ctx context.Context) (string, error) {
 	return s.runJob(ctx, "provisioner", map[string]any{
 		"image": s.images.provisioner, "host_network": "loopback",
 		"consul_http_addr": s.cfg.consulAddr(), "nomad_addr": s.cfg.nomadAddr(),
-		"warm_target": s.cfg.WarmTarget, "slice_image": s.images.slice,
+		"warm_target": s.cfg.WarmTarget, "slice_image": s.images.slice, "app_url": s.cfg.AppURL(),
+		// A start keeps a core busy: sign-ups shall not wait for the refill they caused.
+		"max_starting":        max(1, runtime.NumCPU()/2),
 		"slice_database_host": net.JoinHostPort(s.bridge, strconv.Itoa(s.cfg.port(postgresPort))),
 		"whatsapp_url":        s.whatsappURL(), "seccomp_profile": s.seccompFile(),
 	})
