@@ -38,7 +38,8 @@ func TestFingerprint(t *testing.T) {
 		}
 		return f
 	}
-	if print(base(), "1") != print(base(), "1") {
+	first, second := print(base(), "1"), print(base(), "1")
+	if first != second {
 		t.Error("the same definition has two fingerprints")
 	}
 	seen := map[string]string{print(base(), "1"): "the definition"}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -18,7 +19,7 @@ func (s *ProvisionerStore) UseGeneration(ctx context.Context, fingerprint string
 		}
 		var current bool
 		err := tx.QueryRow(ctx, `SELECT id, is_current FROM gateway.generations WHERE fingerprint = $1`, fingerprint).Scan(&id, &current)
-		if err == pgx.ErrNoRows {
+		if errors.Is(err, pgx.ErrNoRows) {
 			err = tx.QueryRow(ctx, `INSERT INTO gateway.generations (fingerprint) VALUES ($1) RETURNING id`, fingerprint).Scan(&id)
 		}
 		if err != nil || current {

@@ -81,7 +81,7 @@ func buildTemplate(ctx context.Context, db *pgxpool.Pool, name string) error {
 	if err := exec(`SELECT pg_advisory_lock($1)`, templateLock); err != nil {
 		return fmt.Errorf("lock: %w", err)
 	}
-	defer conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, templateLock)
+	defer conn.Exec(context.WithoutCancel(ctx), `SELECT pg_advisory_unlock($1)`, templateLock) //nolint:errcheck // it ends with the connection too
 	var exists bool
 	if err := conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&exists); err != nil || exists {
 		return err

@@ -113,7 +113,7 @@ func newPool(cfg Config) (*pgxpool.Pool, error) {
 
 // Run answers over HTTP, and provisions whenever it leads, until ctx is done.
 func (a *App) Run(ctx context.Context) error {
-	ln, err := net.Listen("tcp", a.cfg.ListenAddr)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", a.cfg.ListenAddr)
 	if err != nil {
 		return fmt.Errorf("run: LISTEN_ADDR: %w", err)
 	}

@@ -59,7 +59,7 @@ func (c *Config) down(ctx context.Context, p *progress) error {
 // while they stop. They are removed so that Nomad starts them anew.
 func (c *Config) stopTasks(ctx context.Context) (string, error) {
 	if err := engineAnswers(ctx); err != nil {
-		return "the engine is not running", nil //nolint:nilerr // then nothing runs on it
+		return "the engine is not running", nil
 	}
 	all, err := c.containers(ctx)
 	if err != nil {

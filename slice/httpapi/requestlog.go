@@ -41,7 +41,7 @@ func logRequests(log *slog.Logger, next http.Handler) http.Handler {
 		start := time.Now()
 		defer func() {
 			v := recover()
-			if v != nil && v != http.ErrAbortHandler {
+			if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // the server panics with this very value
 				log.Error("panic", "request_id", id, "panic", v, "stack", string(debug.Stack()))
 				if rec.status == 0 {
 					problem.Write(rec, platform.Errorf(platform.ErrInternal, "Something went wrong on our side."))
@@ -65,7 +65,7 @@ func logRequests(log *slog.Logger, next http.Handler) http.Handler {
 				attrs = append(attrs, slog.String("error", rec.err.Error()))
 			}
 			log.LogAttrs(context.WithoutCancel(r.Context()), level, "request", attrs...)
-			if v == http.ErrAbortHandler {
+			if v == http.ErrAbortHandler { //nolint:errorlint // as above
 				panic(v)
 			}
 		}()

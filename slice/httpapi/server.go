@@ -54,9 +54,7 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("POST /api/chats/{id}/read", a.read)
 	mux.Handle(socketPath, cfg.Hub)
 
-	var h http.Handler = withProblems(mux)
-	h = requireIdentity(cfg.Number, cfg.Token, h)
-	return logRequests(cfg.Logger, h)
+	return logRequests(cfg.Logger, requireIdentity(cfg.Number, cfg.Token, withProblems(mux)))
 }
 
 type api struct{ Config }
