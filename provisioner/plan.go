@@ -19,6 +19,11 @@ const (
 	backoffJitter = 0.1             // of the delay, either way
 )
 
+// refillDelay leaves the machine to a burst of sign-ups: a slice that starts
+// keeps a core busy for a second, and as long as the pool is not empty nobody
+// waits for it. An empty pool is refilled at once.
+const refillDelay = 2 * time.Second
+
 // Plan says what to do about a Snapshot, most urgent first. It has no other
 // input and no effect, and gives the same answer every time.
 //
@@ -181,6 +186,9 @@ func (p *planner) refill() {
 		return // the next snapshot counts these failures
 	}
 	missing := p.s.want() - p.warm - p.coming
+	if p.warm > 0 && p.s.Queued == 0 && p.s.Now.Before(p.s.shortSince(missing).Add(refillDelay)) {
+		return
+	}
 	room := p.s.MaxStarting - p.coming
 	if p.s.Failures > 0 {
 		if p.s.Now.Before(p.s.backoffUntil()) {
@@ -200,6 +208,23 @@ func (p *planner) orphans() {
 			p.add(Report, platform.Slice{Number: n}, "there is no record of its "+strings.Join(p.s.parts(n), ", ")+": left alone")
 		}
 	}
+}
+
+// shortSince is when the first of the missing slices was claimed: the time of
+// the missing-th latest claim. It is zero if slices are missing for another
+// reason.
+func (s *Snapshot) shortSince(missing int) time.Time {
+	var claims []time.Time
+	for _, sl := range s.Slices {
+		if sl.State == platform.SliceAssigned {
+			claims = append(claims, sl.StateChangedAt)
+		}
+	}
+	if missing < 1 || missing > len(claims) {
+		return time.Time{}
+	}
+	slices.SortFunc(claims, func(a, b time.Time) int { return b.Compare(a) })
+	return claims[missing-1]
 }
 
 // backoffUntil is when the next slice may be requested; only after failures.
@@ -232,6 +257,9 @@ func NextDeadline(s Snapshot) (time.Time, bool) {
 	for _, sl := range s.Slices {
 		if sl.State == platform.SliceRequested || sl.State == platform.SliceProvisioning {
 			consider(sl.StateChangedAt.Add(s.Timeout))
+		}
+		if sl.State == platform.SliceAssigned {
+			consider(sl.StateChangedAt.Add(refillDelay))
 		}
 	}
 	if s.Failures > 0 {

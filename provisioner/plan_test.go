@@ -253,6 +253,48 @@ func TestPlanBacksOff(t *testing.T) {
 	}
 }
 
+// While slices are left, those who sign up together get the machine first.
+func TestPlanRefillsAfterABurst(t *testing.T) {
+	claimed := func(ago ...time.Duration) *scene {
+		w := world().with(func(s *Snapshot) { s.WarmTarget = 4 })
+		for i, d := range ago {
+			w.slice(10+i, assigned)
+			w.Slices[i].StateChangedAt = epoch.Add(-d)
+		}
+		return w
+	}
+	const lately, before = 100 * time.Millisecond, 10 * time.Second
+	cases := []struct {
+		name     string
+		world    *scene
+		requests int
+	}{
+		{"one just claimed", claimed(lately).slice(1, warm).slice(2, warm).slice(3, warm), 0},
+		{"one claimed a while ago", claimed(before).slice(1, warm).slice(2, warm).slice(3, warm), 1},
+		{"claims go on", claimed(before, lately).slice(1, warm).slice(2, warm), 2},
+		{"the pool is empty", claimed(lately, lately, lately, lately), 4},
+		{"somebody waits", claimed(lately).slice(1, warm).slice(2, warm).slice(3, warm).with(func(s *Snapshot) { s.Queued = 1 }), 2},
+		{"the target was raised", claimed(lately).slice(1, warm), 3},
+	}
+	for _, c := range cases {
+		if got := len(Plan(c.world.Snapshot)); got != c.requests {
+			t.Errorf("%s: %d requests, want %d", c.name, got, c.requests)
+		}
+		if c.requests > 0 {
+			continue
+		}
+		next, ok := NextDeadline(c.world.Snapshot)
+		if !ok {
+			t.Errorf("%s: no deadline", c.name)
+			continue
+		}
+		c.world.Now = next
+		if len(Plan(c.world.Snapshot)) == 0 {
+			t.Errorf("%s: nothing is due at the deadline", c.name)
+		}
+	}
+}
+
 func TestNextDeadlineOfTimeouts(t *testing.T) {
 	w := world().slice(1, provisioning).slice(2, warm)
 	next, ok := NextDeadline(w.Snapshot)
