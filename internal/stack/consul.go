@@ -41,7 +41,7 @@ func (c *Config) startConsul(ctx context.Context, program string, s *secrets) (*
 		if err != nil {
 			return nil, "", err
 		}
-		if err := p.start(program, cleanEnviron(), "agent", "-config-file", config); err != nil {
+		if err := p.start(program, c.cleanEnviron(), "agent", "-config-file", config); err != nil {
 			return nil, "", err
 		}
 		note = "started"
@@ -177,7 +177,11 @@ func (c *Config) render(source, name string, values map[string]any) (string, err
 }
 
 // cleanEnviron is what the agents get of this program's environment: none of
-// the variables that configure them or their clients.
-func cleanEnviron() []string {
-	return []string{"PATH=" + os.Getenv("PATH"), "HOME=/root"}
+// the variables that configure them or their clients. The mark is passed on to
+// all that they start.
+func (c *Config) cleanEnviron() []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=/root", c.mark()}
 }
+
+// mark tells the processes of this stack from all others.
+func (c *Config) mark() string { return "PLATFORM_STACK_DIR=" + c.StateDir }

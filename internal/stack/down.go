@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -44,6 +46,7 @@ func (c *Config) down(ctx context.Context, p *progress) error {
 		// First, or it would start again what is stopped below.
 		{"Nomad agent", func(ctx context.Context) (string, error) { return "", c.process("nomad").stop(ctx, agentStopTimeout) }},
 		{"containers", c.stopTasks},
+		{"log collectors", c.killMarked},
 		{"Consul agent", func(ctx context.Context) (string, error) { return "", c.process("consul").stop(ctx, agentStopTimeout) }},
 		{"Docker engine", c.stopEngine},
 	}
@@ -53,6 +56,30 @@ func (c *Config) down(ctx context.Context, p *progress) error {
 		}
 	}
 	return nil
+}
+
+// killMarked ends what Nomad started beside the containers and leaves to its
+// next agent: two processes per task that collect its output.
+func (c *Config) killMarked(context.Context) (string, error) {
+	dirs, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		return "", err
+	}
+	killed := 0
+	for _, dir := range dirs {
+		environ, err := os.ReadFile(filepath.Join(dir, "environ"))
+		if err != nil || !slices.Contains(strings.Split(string(environ), "\x00"), c.mark()) {
+			continue // gone, a kernel thread, or somebody else's
+		}
+		pid, err := strconv.Atoi(filepath.Base(dir))
+		if err != nil || pid == os.Getpid() || pid == c.process("consul").pid() {
+			continue // Consul is stopped in an orderly way
+		}
+		if syscall.Kill(pid, syscall.SIGKILL) == nil {
+			killed++
+		}
+	}
+	return fmt.Sprintf("ended %d", killed), nil
 }
 
 // stopTasks ends the containers, the database last: the others write to it

@@ -34,7 +34,7 @@ func (c *Config) startNomad(ctx context.Context, program string, s *secrets) (*n
 		if err != nil {
 			return nil, "", err
 		}
-		if err := p.start(program, cleanEnviron(), "agent", "-config", config); err != nil {
+		if err := p.start(program, c.cleanEnviron(), "agent", "-config", config); err != nil {
 			return nil, "", err
 		}
 		note = "started"

@@ -354,7 +354,7 @@ func (s *Stack) Provisioner() (program string, environ []string, err error) {
 		return "", nil, err
 	}
 	task := job.TaskGroups[0].Tasks[0]
-	environ = cleanEnviron()
+	environ = s.cfg.cleanEnviron()
 	for k, v := range task.Env {
 		if k != "LISTEN_ADDR" {
 			environ = append(environ, k+"="+v)

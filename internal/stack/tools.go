@@ -53,7 +53,7 @@ func (c *Config) ensureTool(ctx context.Context, t tool) (path, note string, err
 		return path, version + " built before", nil
 	}
 	part := filepath.Join(built, t.name+".part")
-	args := append([]string{"build", "-trimpath", "-o", part}, append(t.buildFlags, t.module)...)
+	args := append([]string{"build", "-o", part}, append(t.buildFlags, t.module)...)
 	if err := c.run(ctx, "build-"+t.name, dir, []string{"GOFLAGS=-mod=readonly -buildvcs=false"}, "go", args...); err != nil {
 		return "", "", err
 	}
