@@ -23,6 +23,7 @@ export class Session {
   #socket;
   #requiredAuth = false;
   #loggingOut = false; // it was this device that asked for it
+  #stored = Promise.resolve(); // the last write under way
 
   constructor(database, events) {
     this.#database = database;
@@ -99,7 +100,7 @@ export class Session {
       case 'synced':
         this.#apply(frame.update);
         if (!this.#state.synced) this.#save({ state: { synced: this.#state.synced = true } });
-        this.#setStream({ mode: 'MAIN', info: 'NORMAL' });
+        this.#ready();
         break;
       case 'logged_out':
         this.#loggedOut();
@@ -108,6 +109,13 @@ export class Session {
         this.#playFault(frame.fault);
         break;
     }
+  }
+
+  // Ready says that the login outlives this process: not before it is stored.
+  async #ready() {
+    const { stream } = this;
+    await this.#stored;
+    if (stream === this.stream) this.#setStream({ mode: 'MAIN', info: 'NORMAL' });
   }
 
   #setStream(change) {
@@ -222,7 +230,8 @@ export class Session {
   // ---- chats and messages
 
   #save(records) {
-    this.#database.put(records).catch((error) => console.error('the change could not be stored:', error));
+    // Writes end in the order in which they began: the last stands for all.
+    this.#stored = this.#database.put(records).catch((error) => console.error('the change could not be stored:', error));
   }
 
   #chat(record) {
