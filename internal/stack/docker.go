@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -177,6 +176,6 @@ func (c *Config) stopEngine(ctx context.Context) (string, error) {
 	if err := p.stop(ctx, 30*time.Second); err != nil {
 		return "", err
 	}
-	os.Remove(filepath.Clean("/var/run/docker.pid"))
+	os.Remove("/var/run/docker.pid")
 	return "stopped", nil
 }
