@@ -21,6 +21,7 @@ import (
 	"ipnoelp.io/platform/gateway/admin"
 	"ipnoelp.io/platform/gateway/auth"
 	"ipnoelp.io/platform/gateway/metrics"
+	"ipnoelp.io/platform/gateway/password"
 	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/gateway/queue"
 	"ipnoelp.io/platform/gateway/sockets"
@@ -67,6 +68,7 @@ type Options struct {
 	WarmTarget     int            // shown to admins
 	DrainDelay     time.Duration  // between not being ready and refusing connections; may be 0
 	ServerTiming   bool           // sign-ups tell how long the hash took
+	HashWorker     []string       // program that runs password.Work, and its arguments; none hashes in this process
 }
 
 // Gateway is one gateway. Make it with New, then Run it.
@@ -75,7 +77,7 @@ type Gateway struct {
 	metrics  *metrics.Metrics
 	sockets  *sockets.Registry
 	sessions *auth.Sessions
-	hasher   *auth.Hasher
+	hasher   *password.Hasher
 	origins  *auth.Origins
 	queue    *queue.Queue
 	proxy    *proxy.Proxy
@@ -90,7 +92,7 @@ func New(o Options) (*Gateway, error) {
 	g.sessions = auth.NewSessions(o.Store, o.PlatformKey, g.metrics.SessionCache)
 	g.queue = queue.New(o.Store, g.metrics.QueueServed, o.Log)
 	var err error
-	if g.hasher, err = auth.NewHasher(g.metrics.HashSeconds); err != nil {
+	if g.hasher, err = password.NewHasher(g.metrics.HashSeconds, o.HashWorker...); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if g.origins, err = auth.NewOrigins(o.PublicURL); err != nil {
@@ -138,6 +140,9 @@ func (g *Gateway) Handler() http.Handler {
 	h = g.identified(h)
 	return h
 }
+
+// Close ends what New started. Call it after Run.
+func (g *Gateway) Close() { g.hasher.Close() }
 
 // Run serves on ln until ctx is done, then lets requests under way finish.
 func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {

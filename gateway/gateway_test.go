@@ -26,7 +26,7 @@ import (
 	"ipnoelp.io/platform/problem"
 )
 
-const password = "correct horse"
+const testPassword = "correct horse"
 
 type noSlices struct{}
 
@@ -110,7 +110,7 @@ func (b *testBundle) call(t testing.TB, method, path, cookie, body string, heade
 // signUp returns the new session's cookie.
 func (b *testBundle) signUp(t testing.TB, email string) string {
 	t.Helper()
-	res, body := b.call(t, "POST", "/auth/signup", "", fmt.Sprintf(`{"email":%q,"password":%q}`, email, password), nil)
+	res, body := b.call(t, "POST", "/auth/signup", "", fmt.Sprintf(`{"email":%q,"password":%q}`, email, testPassword), nil)
 	if res.StatusCode != http.StatusCreated {
 		t.Fatalf("sign-up: %d %s", res.StatusCode, body)
 	}
@@ -261,7 +261,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 			}
 		})
 	}
-	if strings.Contains(b.log.String(), password) || strings.Contains(b.log.String(), cookie) {
+	if strings.Contains(b.log.String(), testPassword) || strings.Contains(b.log.String(), cookie) {
 		t.Error("the log holds a secret")
 	}
 }
@@ -405,10 +405,10 @@ func TestPanics(t *testing.T) {
 
 func TestAdmin(t *testing.T) {
 	b := setup(t)
-	if err := b.EnsureAdmin(t.Context(), platform.Credentials{Email: "admin@example.com", Password: password}); err != nil {
+	if err := b.EnsureAdmin(t.Context(), platform.Credentials{Email: "admin@example.com", Password: testPassword}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.EnsureAdmin(t.Context(), platform.Credentials{Email: "second@example.com", Password: password}); err != nil {
+	if err := b.EnsureAdmin(t.Context(), platform.Credentials{Email: "second@example.com", Password: testPassword}); err != nil {
 		t.Fatal(err)
 	}
 	if users, _, _ := b.store.sizes(); users != 1 {

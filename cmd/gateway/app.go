@@ -19,10 +19,11 @@ import (
 )
 
 const (
-	// poolConns is enough for sign-ups, whose hashes are the bottleneck, and
-	// sessions, which are mostly in the cache; DATABASE_URL's pool_max_conns
-	// overrides it.
-	poolConns = 16
+	// poolConns are held open: queries take a millisecond or two, so that few
+	// serve many requests, while opening one in the middle of a burst of
+	// sign-ups costs more than all their queries. DATABASE_URL's pool_max_conns
+	// and pool_min_conns override it.
+	poolConns = 8
 
 	// startTimeout bounds the first steps on the database; Nomad starts the
 	// program again.
@@ -38,14 +39,15 @@ type App struct {
 	gateway  *gateway.Gateway
 }
 
-// Build makes the app; it connects to nothing yet.
-func Build(cfg Config, log *slog.Logger) (*App, error) {
+// Build makes the app, which hashes passwords by the program hashWorker; it connects to
+// nothing yet.
+func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 	dbCfg, err := pgxpool.ParseConfig(cfg.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("build: DATABASE_URL is not a PostgreSQL URL")
 	}
 	if !strings.Contains(cfg.DatabaseURL, "pool_max_conns") {
-		dbCfg.MaxConns = poolConns
+		dbCfg.MaxConns, dbCfg.MinConns = poolConns, poolConns
 	}
 	dbCfg.ConnConfig.RuntimeParams["application_name"] = "gateway"
 	db, err := pgxpool.NewWithConfig(context.Background(), dbCfg)
@@ -68,6 +70,7 @@ func Build(cfg Config, log *slog.Logger) (*App, error) {
 		WarmTarget:     cfg.WarmTarget,
 		DrainDelay:     cfg.DrainDelay,
 		ServerTiming:   cfg.ServerTiming,
+		HashWorker:     hashWorker,
 	})
 	if err != nil {
 		db.Close()
@@ -103,6 +106,7 @@ func (a *App) Run(ctx context.Context) error {
 
 // Close releases what Build made.
 func (a *App) Close() {
+	a.gateway.Close()
 	a.resolver.Close()
 	a.db.Close()
 }

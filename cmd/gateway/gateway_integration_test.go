@@ -137,7 +137,7 @@ func (b *testBundle) start(t *testing.T) *gatewayProgram {
 		ListenAddr: addr, DatabaseURL: postgrestest.URL(t, b.database, postgres.RoleGateway), ConsulHTTPAddr: b.consul.URL,
 		WarmTarget: 1, AdminEmail: "admin@example.com", AdminPassword: "correct horse", ServerTiming: true,
 		publicURL: public, platformKey: platformKeyForTest,
-	}, slog.New(slog.DiscardHandler))
+	}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

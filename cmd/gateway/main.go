@@ -1,5 +1,6 @@
 // Command gateway authenticates users and sends their requests to their
-// slices. It is configured by environment variables; see Config.
+// slices. It is configured by environment variables; see Config. With the
+// argument hash-passwords it is the worker that it starts for itself.
 package main
 
 import (
@@ -9,6 +10,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"ipnoelp.io/platform/gateway/password"
 )
 
 func main() {
@@ -18,7 +21,12 @@ func main() {
 	}
 }
 
+const hashPasswords = "hash-passwords"
+
 func run() error {
+	if len(os.Args) == 2 && os.Args[1] == hashPasswords {
+		return password.Work(os.Stdin, os.Stdout)
+	}
 	cfg, err := ParseConfig()
 	if err != nil {
 		return err
@@ -28,7 +36,11 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	app, err := Build(cfg, log)
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	app, err := Build(cfg, []string{program, hashPasswords}, log)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/metrics"
+	"ipnoelp.io/platform/gateway/password"
 	"ipnoelp.io/platform/gateway/request"
 	"ipnoelp.io/platform/problem"
 )
@@ -49,7 +50,7 @@ type Store interface {
 type Service struct {
 	Store    Store
 	Sessions *Sessions
-	Hasher   *Hasher
+	Hasher   *password.Hasher
 	Metrics  *metrics.Metrics
 	Log      *slog.Logger
 

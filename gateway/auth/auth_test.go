@@ -1,12 +1,9 @@
 package auth
 
 import (
-	"context"
 	"net/url"
 	"testing"
 	"time"
-
-	"ipnoelp.io/platform/gateway/metrics"
 )
 
 func newTestOrigins(t *testing.T) *Origins {
@@ -48,33 +45,5 @@ func TestThrottle(t *testing.T) {
 	}
 	if n := len(th.buckets); n > throttleEntries {
 		t.Errorf("%d buckets", n)
-	}
-}
-
-func TestHasher(t *testing.T) {
-	h, err := NewHasher(metrics.New(func() int { return 0 }).HashSeconds)
-	if err != nil {
-		t.Fatal(err)
-	}
-	hash, err := h.Hash(t.Context(), "correct horse")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range []struct {
-		password, hash string
-		match          bool
-	}{{"correct horse", hash, true}, {"wrong horse", hash, false}, {"correct horse", "", false}} {
-		if match, err := h.Verify(t.Context(), c.password, c.hash); err != nil || match != c.match {
-			t.Errorf("%q against %q: %v, %v", c.password, c.hash, match, err)
-		}
-	}
-	// A caller who leaves while all slots are taken waits no longer.
-	for range cap(h.slots) {
-		h.slots <- struct{}{}
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err := h.Hash(ctx, "correct horse"); err == nil {
-		t.Error("hashed without a slot")
 	}
 }
