@@ -43,6 +43,9 @@ func claim(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 		if err := f.waitWarm(ctx, signUpsAtOnce); err != nil {
 			return nil, err
 		}
+		if err := waitQuiet(ctx, out); err != nil {
+			return nil, err
+		}
 		clients := make([]*http.Client, signUpsAtOnce)
 		for i := range clients {
 			clients[i] = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: f.CertPool()}}, Timeout: time.Minute}

@@ -15,6 +15,8 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -112,6 +114,56 @@ func (f *fixture) waitWarm(ctx context.Context, n int) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// waitQuiet waits until the machine has done little for a second: making and
+// removing slices leaves work behind that is not to be measured. On a machine
+// that has other work it gives up after a while.
+func waitQuiet(ctx context.Context, out io.Writer) error {
+	busy := 1.0
+	for range 60 {
+		var err error
+		if busy, err = cpuBusy(ctx, time.Second); err != nil || busy < 0.2 {
+			return err
+		}
+	}
+	fmt.Fprintf(out, "note: the machine is %.0f %% busy with other work\n", 100*busy)
+	return nil
+}
+
+// cpuBusy is the share of all processors' time that was used, from 0 to 1.
+func cpuBusy(ctx context.Context, during time.Duration) (float64, error) {
+	idle, total, err := cpuTimes()
+	if err != nil {
+		return 0, err
+	}
+	select {
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-time.After(during):
+	}
+	idleLater, totalLater, err := cpuTimes()
+	return 1 - (idleLater-idle)/max(totalLater-total, 1), err
+}
+
+// cpuTimes reads the first line of /proc/stat: user, nice, system, idle, iowait …
+func cpuTimes() (idle, total float64, err error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	for i, field := range strings.Fields(line)[1:] {
+		ticks, err := strconv.ParseFloat(field, 64)
+		if err != nil {
+			return 0, 0, err
+		}
+		total += ticks
+		if i == 3 || i == 4 {
+			idle += ticks
+		}
+	}
+	return idle, total, nil
 }
 
 // retireAssigned gives back every slice that a user has, but one.
