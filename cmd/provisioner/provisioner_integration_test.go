@@ -64,13 +64,17 @@ func TestSliceLife(t *testing.T) {
 		t.Errorf("the user's data: %v (%v)", kept, err)
 	}
 
-	_, metrics := p.get(t, "/metrics")
-	for _, want := range []string{"provisioner_leader 1\n", `provisioner_slices{state="assigned"} 1` + "\n", `provisioner_slices{state="warm"} 1` + "\n",
-		"provisioner_provision_seconds_count 3\n", `provisioner_step_seconds_count{step="create-database"} 4` + "\n"} {
-		if !strings.Contains(metrics, want) {
-			t.Errorf("metrics lack %q", want)
+	// The states are counted by the round after the one that changed them.
+	eventually(t, patience, func() (bool, string) {
+		_, metrics := p.get(t, "/metrics")
+		for _, want := range []string{"provisioner_leader 1\n", `provisioner_slices{state="assigned"} 1` + "\n", `provisioner_slices{state="warm"} 1` + "\n",
+			"provisioner_provision_seconds_count 3\n", `provisioner_step_seconds_count{step="create-database"} 4` + "\n"} {
+			if !strings.Contains(metrics, want) {
+				return false, "metrics lack " + want
+			}
 		}
-	}
+		return true, ""
+	})
 	if code, body := p.get(t, "/other"); code != http.StatusNotFound || !strings.Contains(body, "/problems/not_found") {
 		t.Errorf("other path: %d %s", code, body)
 	}

@@ -1,6 +1,7 @@
 import { createContext, useContext } from 'react';
 import { useMutation, useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
 import { fetchMe, logIn, logOut, signUp } from '../api/auth';
+import { ApiError, NO_ANSWER } from '../api/http';
 import { keys } from '../api/keys';
 import { shouldRetry } from '../app/queryClient';
 import type { Me } from '../api/types';
@@ -34,7 +35,12 @@ export function useUser(): Me {
 
 export function useLogIn() {
   const queryClient = useQueryClient();
-  return useMutation({ mutationFn: logIn, onSuccess: (me) => beginSession(queryClient, me) });
+  return useMutation({
+    mutationFn: logIn,
+    // An answer that was lost on its way leaves a session that nobody has: harmless.
+    retry: (failures, error) => error instanceof ApiError && error.status === NO_ANSWER && failures < 2,
+    onSuccess: (me) => beginSession(queryClient, me),
+  });
 }
 
 export function useSignUp() {
