@@ -5,14 +5,12 @@ package slice_test
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
-	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -24,9 +22,11 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/slice"
-	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/whatsapp"
 	"ipnoelp.io/platform/whatsappsim"
+
+	"ipnoelp.io/platform/slice/database/databasetest"
 )
 
 const (
@@ -57,7 +57,7 @@ func setup(t *testing.T) *bundle {
 	if _, err := os.Stat(chromium); err != nil {
 		t.Fatalf("this test needs Debian's package chromium-headless-shell: %v", err)
 	}
-	dbURL := newDatabase(t)
+	dbURL := databasetest.URL(t)
 	sim, err := whatsappsim.New(whatsappsim.Config{DeliveryDelay: 10 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
@@ -80,34 +80,6 @@ func setup(t *testing.T) *bundle {
 			ReconcileEvery: time.Second, DisableChromiumSandbox: os.Getuid() == 0,
 		},
 	}
-}
-
-func newDatabase(t *testing.T) string {
-	t.Helper()
-	server := os.Getenv("TEST_DATABASE_URL")
-	if server == "" {
-		t.Fatal("TEST_DATABASE_URL is not set: it names the PostgreSQL server that this test needs (`make test` sets it)")
-	}
-	name := "test_" + strings.ToLower(rand.Text())
-	admin := func(sql string) {
-		ctx := context.Background()
-		conn, err := pgx.Connect(ctx, server)
-		if err != nil {
-			t.Fatalf("TEST_DATABASE_URL: %v", err)
-		}
-		defer conn.Close(ctx)
-		if _, err := conn.Exec(ctx, sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	admin("CREATE DATABASE " + name)
-	t.Cleanup(func() { admin("DROP DATABASE " + name + " WITH (FORCE)") })
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal("TEST_DATABASE_URL: not a URL")
-	}
-	u.Path = "/" + name
-	return u.String()
 }
 
 // start runs the slice and waits until it is healthy.
@@ -258,9 +230,9 @@ func (b *bundle) customerWrites(text string) {
 	}
 }
 
-func (b *bundle) messages(chat string) []crm.Message {
+func (b *bundle) messages(chat string) []inbox.Message {
 	b.t.Helper()
-	var page crm.MessagePage
+	var page inbox.MessagePage
 	if code := b.do("GET", "/api/chats/"+chat+"/messages", nil, &page); code != http.StatusOK && code != http.StatusNotFound {
 		b.t.Fatalf("messages: %d", code)
 	}

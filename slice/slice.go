@@ -2,7 +2,8 @@
 // the Chromium that holds the tenant's WhatsApp session.
 //
 //	whatsapp  drives Chromium and WhatsApp Web
-//	crm       chats and messages: database, outbox, comparison with WhatsApp
+//	crm       what the slice knows and does: inbox, contacts, campaigns, sales …
+//	database  the slice's own database
 //	httpapi   identity check, JSON API, Socket.IO events
 //	socketio  the Socket.IO protocol
 //	seccomp   the container's system call filter
@@ -21,7 +22,11 @@ import (
 	"sync"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/inbox"
+	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/httpapi"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
@@ -38,9 +43,10 @@ const (
 type Slice struct {
 	cfg      Config
 	log      *slog.Logger
-	store    *crm.Store
+	db       *pgxpool.Pool
 	engine   *whatsapp.Engine
-	crm      *crm.Service
+	inbox    *inbox.Service
+	modules  []crm.Module
 	hub      *httpapi.Hub
 	server   *http.Server
 	listener net.Listener
@@ -51,11 +57,11 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	store, err := crm.OpenStore(string(cfg.DatabaseURL))
+	db, err := database.Open(string(cfg.DatabaseURL))
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	s := &Slice{cfg: cfg, log: log, store: store}
+	s := &Slice{cfg: cfg, log: log, db: db}
 	s.engine = whatsapp.New(whatsapp.Config{
 		URL:            cfg.WhatsAppURL,
 		BundlePath:     cfg.BundlePath,
@@ -65,11 +71,11 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		DisableSandbox: cfg.DisableChromiumSandbox,
 	})
 	s.hub = httpapi.NewHub(s.engine, log.With("part", "socketio"))
-	s.crm = crm.NewService(store, s.engine, s.hub, log.With("part", "crm"), cfg.ReconcileEvery)
+	s.inbox = inbox.NewService(inbox.NewStore(db), s.engine, s.hub, log.With("part", "inbox"), cfg.ReconcileEvery)
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),
-			CRM: s.crm, Hub: s.hub, Healthy: s.Healthy, Logger: log.With("part", "http"),
+			CRM: s.inbox, Modules: s.modules, Hub: s.hub, Healthy: s.Healthy, Logger: log.With("part", "http"),
 		}),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -79,7 +85,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	}
 	var listen net.ListenConfig
 	if s.listener, err = listen.Listen(context.Background(), "tcp", cfg.ListenAddr); err != nil {
-		store.Close()
+		db.Close()
 		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	return s, nil
@@ -89,7 +95,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 func (s *Slice) Addr() net.Addr { return s.listener.Addr() }
 
 // Healthy reports whether the database is migrated and the page is loaded.
-func (s *Slice) Healthy() bool { return s.crm.Migrated() && s.engine.Healthy() }
+func (s *Slice) Healthy() bool { return s.inbox.Migrated() && s.engine.Healthy() }
 
 // Run works until ctx ends, and stops within ten seconds then: requests first,
 // then what is being sent, then the browser, so that its login is written.
@@ -102,12 +108,12 @@ func (s *Slice) Run(ctx context.Context) error {
 
 	var browser, rest sync.WaitGroup
 	browser.Go(func() { // ends with stopBrowser
-		if err := s.engine.Run(browserCtx, s.crm.Handle); err != nil {
+		if err := s.engine.Run(browserCtx, s.inbox.Handle); err != nil {
 			cancel(fmt.Errorf("run whatsapp: %w", err))
 		}
 	})
-	rest.Go(func() { s.crm.Run(ctx) }) // ends with ctx
-	rest.Go(func() {                   // ends with Shutdown
+	rest.Go(func() { s.inbox.Run(ctx) }) // ends with ctx
+	rest.Go(func() {                     // ends with Shutdown
 		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serve http: %w", err))
 		}
@@ -124,7 +130,7 @@ func (s *Slice) Run(ctx context.Context) error {
 	rest.Wait()
 	stopBrowser()
 	browser.Wait()
-	s.store.Close()
+	s.db.Close()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
 		return err
 	}

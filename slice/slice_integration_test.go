@@ -15,7 +15,7 @@ import (
 	"github.com/coder/websocket"
 
 	"ipnoelp.io/platform"
-	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
@@ -35,22 +35,22 @@ func TestFromQRCodeToReadReply(t *testing.T) {
 	}
 
 	events := b.listen()
-	first := waitEvent(b, events, crm.EventState, func(whatsapp.Status) bool { return true })
+	first := waitEvent(b, events, inbox.EventState, func(whatsapp.Status) bool { return true })
 	if first.State != whatsapp.StateQR {
 		t.Errorf("told %s at connect, want qr", first.State)
 	}
 	b.link()
-	ready := waitEvent(b, events, crm.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateReady })
+	ready := waitEvent(b, events, inbox.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateReady })
 	if want := (whatsapp.Account{ID: phone + "@c.us", Phone: "+" + phone, Name: "Ana's Bakery"}); ready.Account == nil || *ready.Account != want {
 		t.Errorf("account %+v, want %+v", ready.Account, want)
 	}
 
 	b.customerWrites("Do you have bread?")
-	in := waitEvent(b, events, crm.EventMessage, func(m crm.Message) bool { return m.Text == "Do you have bread?" })
-	if in.Direction != crm.In || in.ChatID != chatID || in.SenderName != "Carl" || in.Type != "text" {
+	in := waitEvent(b, events, inbox.EventMessage, func(m inbox.Message) bool { return m.Text == "Do you have bread?" })
+	if in.Direction != inbox.In || in.ChatID != chatID || in.SenderName != "Carl" || in.Type != "text" {
 		t.Errorf("message %+v", in)
 	}
-	chat := waitEvent(b, events, crm.EventChat, func(c crm.Chat) bool { return c.ID == chatID && c.Unread == 1 })
+	chat := waitEvent(b, events, inbox.EventChat, func(c inbox.Chat) bool { return c.ID == chatID && c.Unread == 1 })
 	if chat.LastMessage == nil || chat.LastMessage.ID != in.ID || chat.Phone == nil || *chat.Phone != "+"+customer {
 		t.Errorf("chat %+v", chat)
 	}
@@ -58,23 +58,23 @@ func TestFromQRCodeToReadReply(t *testing.T) {
 		t.Errorf("%d rows of the message", n)
 	}
 
-	var out crm.Message
+	var out inbox.Message
 	body := map[string]string{"text": "Yes, fresh.", "client_id": "c-1"}
 	if code := b.do("POST", "/api/chats/"+chatID+"/messages", body, &out); code != http.StatusCreated {
 		t.Fatalf("send: %d", code)
 	}
-	if out.ClientID == nil || *out.ClientID != "c-1" || out.Direction != crm.Out {
+	if out.ClientID == nil || *out.ClientID != "c-1" || out.Direction != inbox.Out {
 		t.Errorf("sent %+v", out)
 	}
-	waitEvent(b, events, crm.EventMessage, func(m crm.Message) bool { return m.ID == out.ID })
-	waitEvent(b, events, crm.EventAck, func(a crm.Ack) bool { return a.ID == out.ID && a.Ack == "delivered" })
+	waitEvent(b, events, inbox.EventMessage, func(m inbox.Message) bool { return m.ID == out.ID })
+	waitEvent(b, events, inbox.EventAck, func(a inbox.Ack) bool { return a.ID == out.ID && a.Ack == "delivered" })
 	if err := b.sim.CustomerReads(t.Context(), phone, chatID); err != nil {
 		t.Fatal(err)
 	}
-	waitEvent(b, events, crm.EventAck, func(a crm.Ack) bool { return a.ID == out.ID && a.Ack == "read" })
+	waitEvent(b, events, inbox.EventAck, func(a inbox.Ack) bool { return a.ID == out.ID && a.Ack == "read" })
 
 	// The same client id again is the same message, and nothing is sent twice.
-	var again crm.Message
+	var again inbox.Message
 	if code := b.do("POST", "/api/chats/"+chatID+"/messages", body, &again); code != http.StatusCreated || again.ID != out.ID {
 		t.Errorf("second time: %d, message %s, want %s", code, again.ID, out.ID)
 	}
@@ -115,7 +115,7 @@ func TestLoginSurvivesARestartAndMissedMessagesAreFetched(t *testing.T) {
 		}
 		return ""
 	})
-	var page crm.ChatPage
+	var page inbox.ChatPage
 	b.do("GET", "/api/chats", nil, &page)
 	if len(page.Chats) != 1 || page.Chats[0].Unread != 2 {
 		t.Errorf("chats %+v, want one with 2 unread", page.Chats)
@@ -163,18 +163,18 @@ func TestLogoutHereAndOnThePhone(t *testing.T) {
 	if code := b.do("POST", "/api/whatsapp/logout", nil, nil); code != http.StatusNoContent {
 		t.Fatalf("logout: %d", code)
 	}
-	waitEvent(b, events, crm.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateLoggedOut })
-	waitEvent(b, events, crm.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateQR })
+	waitEvent(b, events, inbox.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateLoggedOut })
+	waitEvent(b, events, inbox.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateQR })
 	if code := b.do("POST", "/api/chats/"+chatID+"/messages", map[string]string{"text": "x"}, nil); code != http.StatusNotFound {
 		t.Errorf("sending to an unknown chat: %d, want 404", code)
 	}
 	b.link()
 	b.customerWrites("hello")
-	waitEvent(b, events, crm.EventMessage, func(m crm.Message) bool { return m.Text == "hello" })
+	waitEvent(b, events, inbox.EventMessage, func(m inbox.Message) bool { return m.Text == "hello" })
 	if err := b.sim.Logout(t.Context(), phone); err != nil {
 		t.Fatal(err)
 	}
-	waitEvent(b, events, crm.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateLoggedOut })
+	waitEvent(b, events, inbox.EventState, func(s whatsapp.Status) bool { return s.State == whatsapp.StateLoggedOut })
 	b.waitState(whatsapp.StateQR)
 	if code := b.do("POST", "/api/chats/"+chatID+"/messages", map[string]string{"text": "x"}, nil); code != http.StatusConflict {
 		t.Errorf("sending without a link: %d, want 409", code)

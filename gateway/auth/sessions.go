@@ -84,19 +84,27 @@ func (s *Sessions) Authenticate(r *http.Request) (*Identity, error) {
 // Lookup returns whose session has this token hash. Returns ErrUnauthenticated
 // if it does not exist or has expired, ErrUnavailable if that cannot be told.
 func (s *Sessions) Lookup(ctx context.Context, hash [32]byte) (*Identity, error) {
-	s.mu.RLock()
-	e, ok := s.entries[hash]
-	live, epoch := s.live, s.epoch
-	s.mu.RUnlock()
-	if now := s.now(); ok && now.Before(e.until) && now.Before(e.identity.ExpiresAt) {
+	id, live, epoch := s.remembered(hash)
+	if id != nil {
 		s.hits.Inc()
-		return e.identity, nil
+		return id, nil
 	}
 	s.misses.Inc()
 	if !live {
 		return s.load(ctx, hash)
 	}
 	return s.loadShared(ctx, hash, epoch)
+}
+
+// remembered returns the identity of a session, nil when it is not in the cache.
+func (s *Sessions) remembered(hash [32]byte) (id *Identity, live bool, epoch uint64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e, ok := s.entries[hash]
+	if now := s.now(); ok && now.Before(e.until) && now.Before(e.identity.ExpiresAt) {
+		id = e.identity
+	}
+	return id, s.live, s.epoch
 }
 
 // Reload returns what the database says now.
@@ -114,6 +122,10 @@ func (s *Sessions) loadShared(ctx context.Context, hash [32]byte, epoch uint64) 
 		// Not the caller's context: others wait for the same answer.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
+		// Another flight may have landed since the caller looked.
+		if id, _, now := s.remembered(hash); id != nil && now == epoch {
+			return id, nil
+		}
 		id, err := s.load(ctx, hash)
 		if err == nil {
 			s.remember(id, epoch)

@@ -4,7 +4,7 @@ import (
 	"context"
 	"log/slog"
 
-	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/socketio"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
@@ -27,7 +27,7 @@ func NewHub(viewers Viewers, log *slog.Logger) *Hub {
 		Logger: log,
 		OnConnect: func(ctx context.Context, c *socketio.Client) {
 			defer viewers.AddViewer()()
-			c.Emit(crm.EventState, viewers.Look(ctx))
+			c.Emit(inbox.EventState, viewers.Look(ctx))
 			<-ctx.Done()
 		},
 	})}

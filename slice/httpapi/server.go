@@ -9,7 +9,10 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/problem"
 	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/whatsapp"
+
+	"ipnoelp.io/platform/slice/request"
 )
 
 const (
@@ -24,9 +27,9 @@ const (
 type CRM interface {
 	Status(ctx context.Context) whatsapp.Status
 	Logout(ctx context.Context) error
-	Chats(ctx context.Context, limit int, after string) (crm.ChatPage, error)
-	Messages(ctx context.Context, chatID string, limit int, before string) (crm.MessagePage, error)
-	Send(ctx context.Context, chatID, text string, clientID *string) (crm.Message, error)
+	Chats(ctx context.Context, limit int, after string) (inbox.ChatPage, error)
+	Messages(ctx context.Context, chatID string, limit int, before string) (inbox.MessagePage, error)
+	Send(ctx context.Context, chatID, text string, clientID *string) (inbox.Message, error)
 	MarkRead(ctx context.Context, chatID string) error
 }
 
@@ -35,6 +38,7 @@ type Config struct {
 	Number  int    // this slice's
 	Token   string // what the gateway proves itself with
 	CRM     CRM
+	Modules []crm.Module
 	Hub     *Hub
 	Healthy func() bool
 	Logger  *slog.Logger
@@ -53,8 +57,11 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("POST /api/chats/{id}/messages", a.send)
 	mux.HandleFunc("POST /api/chats/{id}/read", a.read)
 	mux.Handle(socketPath, cfg.Hub)
+	for _, m := range cfg.Modules {
+		m.Register(mux)
+	}
 
-	return logRequests(cfg.Logger, requireIdentity(cfg.Number, cfg.Token, withProblems(mux)))
+	return request.Log(cfg.Logger, healthPath, requireIdentity(cfg.Number, cfg.Token, withProblems(mux)))
 }
 
 type api struct{ Config }
@@ -65,7 +72,7 @@ type api struct{ Config }
 func (a *api) health(w http.ResponseWriter, r *http.Request) {
 	wait, err := healthWait(r)
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	deadline := time.Now().Add(wait)
@@ -77,7 +84,7 @@ func (a *api) health(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	if !a.Healthy() {
-		fail(w, r, platform.Errorf(platform.ErrUnavailable, "The slice is starting."))
+		request.Fail(w, r, platform.Errorf(platform.ErrUnavailable, "The slice is starting."))
 		return
 	}
 	problem.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
@@ -89,7 +96,7 @@ func (a *api) status(w http.ResponseWriter, r *http.Request) {
 
 func (a *api) logout(w http.ResponseWriter, r *http.Request) {
 	if err := a.CRM.Logout(r.Context()); err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -98,12 +105,12 @@ func (a *api) logout(w http.ResponseWriter, r *http.Request) {
 func (a *api) chats(w http.ResponseWriter, r *http.Request) {
 	limit, after, err := query(r, "cursor")
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	page, err := a.CRM.Chats(r.Context(), limit, after)
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	problem.WriteJSON(w, http.StatusOK, page)
@@ -112,17 +119,17 @@ func (a *api) chats(w http.ResponseWriter, r *http.Request) {
 func (a *api) messages(w http.ResponseWriter, r *http.Request) {
 	id, err := chatIDOf(r)
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	limit, before, err := query(r, "before")
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	page, err := a.CRM.Messages(r.Context(), id, limit, before)
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	problem.WriteJSON(w, http.StatusOK, page)
@@ -131,17 +138,17 @@ func (a *api) messages(w http.ResponseWriter, r *http.Request) {
 func (a *api) send(w http.ResponseWriter, r *http.Request) {
 	id, err := chatIDOf(r)
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	body, err := readOutgoing(w, r)
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	m, err := a.CRM.Send(r.Context(), id, *body.Text, body.ClientID)
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	problem.WriteJSON(w, http.StatusCreated, m)
@@ -153,7 +160,7 @@ func (a *api) read(w http.ResponseWriter, r *http.Request) {
 		err = a.CRM.MarkRead(r.Context(), id)
 	}
 	if err != nil {
-		fail(w, r, err)
+		request.Fail(w, r, err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -171,10 +178,10 @@ func withProblems(mux *http.ServeMux) http.Handler {
 		h.ServeHTTP(refusal, r)
 		if refusal.status == http.StatusMethodNotAllowed {
 			w.Header().Set("Allow", refusal.header.Get("Allow"))
-			fail(w, r, platform.Errorf(platform.ErrMethod, "%s is not possible here.", r.Method))
+			request.Fail(w, r, platform.Errorf(platform.ErrMethod, "%s is not possible here.", r.Method))
 			return
 		}
-		fail(w, r, platform.Errorf(platform.ErrNotFound, "There is nothing at this address."))
+		request.Fail(w, r, platform.Errorf(platform.ErrNotFound, "There is nothing at this address."))
 	})
 }
 

@@ -14,7 +14,7 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/problem"
-	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
@@ -39,18 +39,18 @@ func (r *recorder) Status(context.Context) whatsapp.Status {
 	return whatsapp.Status{State: whatsapp.StateReady}
 }
 func (r *recorder) Logout(context.Context) error { r.note("logout"); return nil }
-func (r *recorder) Chats(context.Context, int, string) (crm.ChatPage, error) {
+func (r *recorder) Chats(context.Context, int, string) (inbox.ChatPage, error) {
 	r.note("chats")
-	return crm.ChatPage{Chats: []crm.Chat{}}, nil
+	return inbox.ChatPage{Chats: []inbox.Chat{}}, nil
 }
-func (r *recorder) Messages(context.Context, string, int, string) (crm.MessagePage, error) {
+func (r *recorder) Messages(context.Context, string, int, string) (inbox.MessagePage, error) {
 	r.note("messages")
-	return crm.MessagePage{Messages: []crm.Message{}}, nil
+	return inbox.MessagePage{Messages: []inbox.Message{}}, nil
 }
-func (r *recorder) Send(_ context.Context, chat, text string, _ *string) (crm.Message, error) {
+func (r *recorder) Send(_ context.Context, chat, text string, _ *string) (inbox.Message, error) {
 	r.note("send")
 	r.text = text
-	return crm.Message{ChatID: chat, Text: text}, nil
+	return inbox.Message{ChatID: chat, Text: text}, nil
 }
 func (r *recorder) MarkRead(context.Context, string) error { r.note("read"); return nil }
 
@@ -66,7 +66,7 @@ func setup(t *testing.T) (*recorder, http.Handler, *bytes.Buffer) {
 	return crm, New(Config{Number: 42, Token: token, CRM: crm, Hub: hub, Healthy: func() bool { return true }, Logger: log}), logged
 }
 
-func request(method, path, body string) *http.Request {
+func newRequest(method, path, body string) *http.Request {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set(platform.HeaderSliceNumber, "42")
@@ -191,7 +191,7 @@ func TestBadInputIsRefusedInOneForm(t *testing.T) {
 	} {
 		crm, h, _ := setup(t)
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, request(tc.method, tc.path, tc.body))
+		h.ServeHTTP(w, newRequest(tc.method, tc.path, tc.body))
 		var d problem.Details
 		if err := json.Unmarshal(w.Body.Bytes(), &d); err != nil || w.Header().Get("Content-Type") != problem.ContentType {
 			t.Errorf("%s: no problem details: %s", name, w.Body)
@@ -214,7 +214,7 @@ func TestLongestTextPasses(t *testing.T) {
 	} {
 		crm, h, _ := setup(t)
 		w := httptest.NewRecorder()
-		h.ServeHTTP(w, request("POST", "/api/chats/1@c.us/messages", `{"text":`+text+`,"client_id":null}`))
+		h.ServeHTTP(w, newRequest("POST", "/api/chats/1@c.us/messages", `{"text":`+text+`,"client_id":null}`))
 		if w.Code != 201 || len([]rune(crm.text)) != maxTextChars {
 			t.Errorf("%s: %d, %d characters", name, w.Code, len([]rune(crm.text)))
 		}
@@ -224,7 +224,7 @@ func TestLongestTextPasses(t *testing.T) {
 func TestOneLogLinePerRequest(t *testing.T) {
 	t.Parallel()
 	_, h, logged := setup(t)
-	r := request("POST", "/api/chats/1@c.us/messages?secret=1", `{"text":"top secret"}`)
+	r := newRequest("POST", "/api/chats/1@c.us/messages?secret=1", `{"text":"top secret"}`)
 	r.Header.Set(platform.HeaderRequestID, "abc-1")
 	r.Header.Set(platform.HeaderUserID, "u1")
 	w := httptest.NewRecorder()
@@ -246,7 +246,7 @@ func TestPanicIsA500(t *testing.T) {
 	crm, h, logged := setup(t)
 	crm.panic = true
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, request("GET", "/api/chats", ""))
+	h.ServeHTTP(w, newRequest("GET", "/api/chats", ""))
 	if w.Code != 500 || w.Header().Get("Content-Type") != problem.ContentType || strings.Contains(w.Body.String(), "boom") {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}

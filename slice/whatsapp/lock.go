@@ -32,5 +32,10 @@ func lockProfile(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("lock profile: %w", err)
 	}
-	return func() { f.Close() }, nil
+	return func() {
+		// A child that is being started has the file open until it executes its
+		// program: closing alone would leave the lock with it.
+		_ = syscall.Flock(int(f.Fd()), syscall.LOCK_UN)
+		f.Close()
+	}, nil
 }

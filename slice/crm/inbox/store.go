@@ -1,4 +1,4 @@
-package crm
+package inbox
 
 import (
 	"context"
@@ -10,42 +10,16 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"ipnoelp.io/platform/slice/database"
+	"ipnoelp.io/platform/slice/request"
 )
 
-const (
-	// maxConns is below the connection limit of a slice's role.
-	maxConns = 4
-	// maxConnIdle is short, because thousands of idle slices share a server and
-	// must not hold connections to it.
-	maxConnIdle       = 15 * time.Second
-	connCheckInterval = 5 * time.Second
-	connectTimeout    = 5 * time.Second
-	statementTimeout  = "15000" // ms; every query here takes milliseconds
-)
-
-// Store is the slice's database.
+// Store is what the inbox keeps in the slice's database.
 type Store struct{ pool *pgxpool.Pool }
 
-// OpenStore prepares a pool that connects when it is first used.
-func OpenStore(databaseURL string) (*Store, error) {
-	cfg, err := pgxpool.ParseConfig(databaseURL)
-	if err != nil {
-		return nil, errors.New("database URL: not a PostgreSQL URL") // pgx's text may hold the password
-	}
-	cfg.MaxConns, cfg.MinConns = maxConns, 0
-	cfg.MaxConnIdleTime, cfg.HealthCheckPeriod = maxConnIdle, connCheckInterval
-	cfg.ConnConfig.ConnectTimeout = connectTimeout
-	cfg.ConnConfig.RuntimeParams["application_name"] = "slice"
-	cfg.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
-	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
-	if err != nil {
-		return nil, fmt.Errorf("open database pool: %w", err)
-	}
-	return &Store{pool: pool}, nil
-}
-
-// Close closes the pool.
-func (s *Store) Close() { s.pool.Close() }
+// NewStore returns a store on a pool that somebody else closes.
+func NewStore(pool *pgxpool.Pool) *Store { return &Store{pool: pool} }
 
 // messageColumns are what scanMessage reads.
 const messageColumns = `m.id, m.chat_id, m.direction, m.sender_id, m.sender_name, m.type, m.text, m.ack, m.client_id, m.sent_at`
@@ -99,14 +73,14 @@ func scanChat(row pgx.CollectableRow) (Chat, error) {
 const activity = `coalesce(c.last_message_at, '1970-01-01 00:00:00+00'::timestamptz)`
 
 // Chats returns at most limit chats after the cursor, latest activity first.
-func (s *Store) Chats(ctx context.Context, limit int, after *cursor) (ChatPage, error) {
+func (s *Store) Chats(ctx context.Context, limit int, after *request.Cursor) (ChatPage, error) {
 	query, args := chatQuery, []any{limit + 1}
 	if after != nil {
 		query += ` WHERE (` + activity + `, c.id) < ($2, $3)`
-		args = append(args, after.time(), after.ID)
+		args = append(args, after.Time(), after.ID)
 	}
 	query += ` ORDER BY ` + activity + ` DESC, c.id DESC LIMIT $1`
-	chats, err := collect(ctx, s.pool, scanChat, query, args...)
+	chats, err := database.Collect(ctx, s.pool, scanChat, query, args...)
 	if err != nil {
 		return ChatPage{}, fmt.Errorf("list chats: %w", err)
 	}
@@ -118,7 +92,7 @@ func (s *Store) Chats(ctx context.Context, limit int, after *cursor) (ChatPage, 
 		if last.LastMessageAt != nil {
 			at = *last.LastMessageAt
 		}
-		next := cursor{at.UnixMicro(), last.ID}.String()
+		next := request.Cursor{Micros: at.UnixMicro(), ID: last.ID}.String()
 		page.NextCursor = &next
 	}
 	return page, nil
@@ -130,8 +104,8 @@ var errNoChat = errors.New("no such chat")
 // Chat returns one chat, or errNoChat.
 func (s *Store) Chat(ctx context.Context, id string) (Chat, error) { return getChat(ctx, s.pool, id) }
 
-func getChat(ctx context.Context, q querier, id string) (Chat, error) {
-	chats, err := collect(ctx, q, scanChat, chatQuery+` WHERE c.id = $1`, id)
+func getChat(ctx context.Context, q database.Querier, id string) (Chat, error) {
+	chats, err := database.Collect(ctx, q, scanChat, chatQuery+` WHERE c.id = $1`, id)
 	if err != nil {
 		return Chat{}, fmt.Errorf("get chat: %w", err)
 	}
@@ -143,7 +117,7 @@ func getChat(ctx context.Context, q querier, id string) (Chat, error) {
 
 // Messages returns at most limit messages of a chat before the cursor, oldest
 // first, or errNoChat.
-func (s *Store) Messages(ctx context.Context, chatID string, limit int, before *cursor) (MessagePage, error) {
+func (s *Store) Messages(ctx context.Context, chatID string, limit int, before *request.Cursor) (MessagePage, error) {
 	query, args := `SELECT `+messageColumns+` FROM messages m WHERE m.chat_id = $1`, []any{chatID, limit + 1}
 	if before != nil {
 		id, err := strconv.ParseInt(before.ID, 10, 64)
@@ -151,10 +125,10 @@ func (s *Store) Messages(ctx context.Context, chatID string, limit int, before *
 			return MessagePage{}, errBadCursor
 		}
 		query += ` AND (m.sent_at, m.id) < ($3, $4)`
-		args = append(args, before.time(), id)
+		args = append(args, before.Time(), id)
 	}
 	query += ` ORDER BY m.sent_at DESC, m.id DESC LIMIT $2`
-	messages, err := collect(ctx, s.pool, scanMessage, query, args...)
+	messages, err := database.Collect(ctx, s.pool, scanMessage, query, args...)
 	if err != nil {
 		return MessagePage{}, fmt.Errorf("list messages: %w", err)
 	}
@@ -167,7 +141,7 @@ func (s *Store) Messages(ctx context.Context, chatID string, limit int, before *
 	if len(messages) > limit {
 		page.Messages = messages[:limit]
 		oldest := page.Messages[limit-1]
-		next := cursor{oldest.SentAt.UnixMicro(), oldest.ID}.String()
+		next := request.Cursor{Micros: oldest.SentAt.UnixMicro(), ID: oldest.ID}.String()
 		page.NextCursor = &next
 	}
 	slices.Reverse(page.Messages)

@@ -1,6 +1,6 @@
 //go:build integration
 
-package crm
+package inbox
 
 import (
 	"context"
@@ -8,18 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/slice/whatsapp"
+
+	"ipnoelp.io/platform/slice/database"
+	"ipnoelp.io/platform/slice/database/databasetest"
 )
 
 const (
@@ -93,34 +92,12 @@ func setup(t *testing.T) *bundle {
 
 func newStore(t *testing.T) *Store {
 	t.Helper()
-	server := os.Getenv("TEST_DATABASE_URL")
-	if server == "" {
-		t.Fatal("TEST_DATABASE_URL is not set: it names the PostgreSQL server that this test needs (`make test` sets it)")
-	}
-	name := "test_" + strings.ToLower(rand.Text())
-	admin := func(sql string) {
-		conn, err := pgx.Connect(context.Background(), server)
-		if err != nil {
-			t.Fatalf("TEST_DATABASE_URL: %v", err)
-		}
-		defer conn.Close(context.Background())
-		if _, err := conn.Exec(context.Background(), sql); err != nil {
-			t.Fatal(err)
-		}
-	}
-	admin("CREATE DATABASE " + name)
-	t.Cleanup(func() { admin("DROP DATABASE " + name + " WITH (FORCE)") })
-	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal("TEST_DATABASE_URL: not a URL")
-	}
-	u.Path = "/" + name
-	store, err := OpenStore(u.String())
+	pool, err := database.Open(databasetest.URL(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(store.Close)
-	return store
+	t.Cleanup(pool.Close)
+	return NewStore(pool)
 }
 
 // run runs the service until the returned function is called.
@@ -186,14 +163,14 @@ func TestMigrateTwiceAtOnceAndAgain(t *testing.T) {
 	store := newStore(t)
 	errs := make(chan error, 2)
 	for range 2 {
-		go func() { errs <- store.Migrate(t.Context()) }()
+		go func() { errs <- database.Migrate(t.Context(), store.pool) }()
 	}
 	for range 2 {
 		if err := <-errs; err != nil {
 			t.Error(err)
 		}
 	}
-	if err := store.Migrate(t.Context()); err != nil {
+	if err := database.Migrate(t.Context(), store.pool); err != nil {
 		t.Error(err)
 	}
 }
@@ -319,7 +296,7 @@ func TestSendIsIdempotentAlsoAtOnce(t *testing.T) {
 func TestWhatWaitedWhenTheSliceDied(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	if err := b.store.Migrate(t.Context()); err != nil {
+	if err := database.Migrate(t.Context(), b.store.pool); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := b.store.SaveMessages(t.Context(), whatsapp.Chat{ID: chatID}, []whatsapp.Message{message("in1", false, "hi", 1)}, live); err != nil {
@@ -495,7 +472,7 @@ func TestIdleServiceHoldsNoConnection(t *testing.T) {
 	if _, err := b.svc.Chats(t.Context(), 1, ""); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(maxConnIdle + 3*connCheckInterval)
+	deadline := time.Now().Add(database.MaxConnIdle + 3*database.ConnCheckInterval)
 	for b.store.pool.Stat().TotalConns() > 0 {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d connections are still open", b.store.pool.Stat().TotalConns())

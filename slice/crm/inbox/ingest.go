@@ -1,4 +1,4 @@
-package crm
+package inbox
 
 import (
 	"context"
@@ -8,6 +8,8 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"ipnoelp.io/platform/slice/whatsapp"
+
+	"ipnoelp.io/platform/slice/database"
 )
 
 // adoptWindow is how far the time that WhatsApp gives an outgoing message may
@@ -111,7 +113,7 @@ func saveMessage(ctx context.Context, tx pgx.Tx, m whatsapp.Message, ch *change)
 	if m.FromMe {
 		direction = Out
 	}
-	found, err := collect(ctx, tx, scanMessage, `
+	found, err := database.Collect(ctx, tx, scanMessage, `
 		INSERT INTO messages AS m (wa_id, chat_id, direction, sender_id, sender_name, type, text, ack, sent_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (wa_id) DO NOTHING
@@ -125,7 +127,7 @@ func saveMessage(ctx context.Context, tx pgx.Tx, m whatsapp.Message, ch *change)
 		return true, nil
 	}
 	// A message may come as ciphertext first and with its content later.
-	found, err = collect(ctx, tx, scanMessage, `
+	found, err = database.Collect(ctx, tx, scanMessage, `
 		UPDATE messages m SET type = $2, text = $3, sender_name = coalesce(nullif($4, ''), sender_name)
 		WHERE wa_id = $1 AND type = $5 AND $2 <> $5 RETURNING `+messageColumns,
 		m.ID, m.Type, m.Text, m.SenderName, whatsapp.TypeCiphertext)
@@ -141,7 +143,7 @@ func saveMessage(ctx context.Context, tx pgx.Tx, m whatsapp.Message, ch *change)
 // adopt gives a message that WhatsApp reports as sent by us its row, if the row
 // was written before a crash or a timeout kept WhatsApp's id from it.
 func adopt(ctx context.Context, tx pgx.Tx, m whatsapp.Message, ch *change) (bool, error) {
-	found, err := collect(ctx, tx, scanMessage, `
+	found, err := database.Collect(ctx, tx, scanMessage, `
 		UPDATE messages m SET wa_id = $1, ack = greatest($4, 0)
 		WHERE id = (
 			SELECT id FROM messages
@@ -179,8 +181,8 @@ func (s *Store) SetAck(ctx context.Context, waIDs []string, ack int) ([]Ack, err
 	return setAck(ctx, s.pool, waIDs, ack)
 }
 
-func setAck(ctx context.Context, q querier, waIDs []string, ack int) ([]Ack, error) {
-	acks, err := collect(ctx, q, scanAck, `
+func setAck(ctx context.Context, q database.Querier, waIDs []string, ack int) ([]Ack, error) {
+	acks, err := database.Collect(ctx, q, scanAck, `
 		UPDATE messages SET ack = $2
 		WHERE wa_id = ANY($1) AND (ack < $2 OR ack = 0 AND $2 = -1)
 		RETURNING id::text, chat_id, ack`, waIDs, ack)

@@ -1,10 +1,11 @@
-package crm
+package database
 
 import (
 	"context"
 	"fmt"
 	"io/fs"
 
+	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 	"github.com/pressly/goose/v3/lock"
@@ -15,12 +16,12 @@ import (
 // Migrate brings the database to this program's version. A database made from
 // the current template needs one query; otherwise an advisory lock keeps two
 // processes apart.
-func (s *Store) Migrate(ctx context.Context) error {
+func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 	files, err := fs.Sub(migrations.FS, "slice")
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	db := stdlib.OpenDBFromPool(s.pool)
+	db := stdlib.OpenDBFromPool(pool)
 	defer db.Close() // the pool itself stays open
 	locker, err := lock.NewPostgresSessionLocker()
 	if err != nil {
@@ -30,7 +31,7 @@ func (s *Store) Migrate(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	pending, err := s.pending(ctx, p)
+	pending, err := pending(ctx, pool, p)
 	if err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
@@ -44,16 +45,16 @@ func (s *Store) Migrate(ctx context.Context) error {
 }
 
 // pending looks without the lock and without making goose's table.
-func (s *Store) pending(ctx context.Context, p *goose.Provider) (bool, error) {
+func pending(ctx context.Context, pool *pgxpool.Pool, p *goose.Provider) (bool, error) {
 	var exists bool
-	if err := s.pool.QueryRow(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&exists); err != nil {
+	if err := pool.QueryRow(ctx, `SELECT to_regclass('goose_db_version') IS NOT NULL`).Scan(&exists); err != nil {
 		return false, err
 	}
 	if !exists {
 		return true, nil
 	}
 	var version int64
-	if err := s.pool.QueryRow(ctx, `SELECT coalesce(max(version_id) FILTER (WHERE is_applied), 0) FROM goose_db_version`).Scan(&version); err != nil {
+	if err := pool.QueryRow(ctx, `SELECT coalesce(max(version_id) FILTER (WHERE is_applied), 0) FROM goose_db_version`).Scan(&version); err != nil {
 		return false, err
 	}
 	sources := p.ListSources()

@@ -1,4 +1,4 @@
-package crm
+package inbox
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"ipnoelp.io/platform/slice/whatsapp"
+
+	"ipnoelp.io/platform/slice/database"
 )
 
 // WhatsApp is what the service needs of the session. All methods are safe for
@@ -55,8 +57,8 @@ type Service struct {
 	log       *slog.Logger
 	reconcile time.Duration
 	queue     *eventQueue
-	migrated  atomic.Bool
-	dirty     atomic.Bool // messages may wait to be sent
+	ready     chan struct{} // closed once the database is migrated
+	dirty     atomic.Bool   // messages may wait to be sent
 
 	// adding is held from writing an outgoing message until it is published, so
 	// that its acks are published later.
@@ -72,14 +74,24 @@ func NewService(store *Store, wa WhatsApp, pub Publisher, log *slog.Logger, reco
 	if reconcileEvery <= 0 {
 		reconcileEvery = DefaultReconcileEvery
 	}
-	return &Service{store: store, wa: wa, pub: pub, log: log, reconcile: reconcileEvery, queue: newEventQueue(), waiting: true}
+	return &Service{store: store, wa: wa, pub: pub, log: log, reconcile: reconcileEvery, queue: newEventQueue(), ready: make(chan struct{}), waiting: true}
 }
 
 // Handle takes an event of WhatsApp; it never waits.
 func (s *Service) Handle(ev whatsapp.Event) { s.queue.put(ev) }
 
 // Migrated reports whether the database is at this program's version.
-func (s *Service) Migrated() bool { return s.migrated.Load() }
+func (s *Service) Migrated() bool {
+	select {
+	case <-s.ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// Ready is closed once the database is at this program's version.
+func (s *Service) Ready() <-chan struct{} { return s.ready }
 
 // Run migrates the database and then works until ctx ends.
 func (s *Service) Run(ctx context.Context) {
@@ -111,9 +123,9 @@ func (s *Service) Run(ctx context.Context) {
 func (s *Service) migrate(ctx context.Context) bool {
 	wait := dbRetryFirst
 	for {
-		err := s.store.Migrate(ctx)
+		err := database.Migrate(ctx, s.store.pool)
 		if err == nil {
-			s.migrated.Store(true)
+			close(s.ready)
 			return true
 		}
 		if ctx.Err() != nil {

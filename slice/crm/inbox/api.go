@@ -1,4 +1,4 @@
-package crm
+package inbox
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/slice/whatsapp"
+
+	"ipnoelp.io/platform/slice/request"
 )
 
 // Status returns the session's status for a person who looks at it.
@@ -27,7 +29,7 @@ func (s *Service) Logout(ctx context.Context) error {
 
 // Chats returns a page of chats, latest activity first.
 func (s *Service) Chats(ctx context.Context, limit int, after string) (ChatPage, error) {
-	c, err := parseCursor("cursor", after)
+	c, err := request.ParseCursor("cursor", after)
 	if err != nil {
 		return ChatPage{}, err
 	}
@@ -41,7 +43,7 @@ func (s *Service) Chats(ctx context.Context, limit int, after string) (ChatPage,
 // Messages returns a page of a chat's messages, oldest first; ErrNotFound when
 // there is no such chat.
 func (s *Service) Messages(ctx context.Context, chatID string, limit int, before string) (MessagePage, error) {
-	c, err := parseCursor("before", before)
+	c, err := request.ParseCursor("before", before)
 	if err != nil {
 		return MessagePage{}, err
 	}
@@ -104,7 +106,7 @@ func (s *Service) MarkRead(ctx context.Context, chatID string) error {
 }
 
 func (s *Service) available() error {
-	if !s.migrated.Load() {
+	if !s.Migrated() {
 		return platform.Errorf(platform.ErrUnavailable, "The data is not available yet. Try again in a moment.")
 	}
 	return nil

@@ -1,4 +1,4 @@
-package crm
+package request
 
 import (
 	"encoding/base64"
@@ -8,25 +8,27 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// A cursor is the place of one row in its order. Clients get it as opaque text.
-type cursor struct {
+// A Cursor is the place of one row in its order. Clients get it as opaque text.
+type Cursor struct {
 	Micros int64  `json:"t"` // Unix microseconds, which is what PostgreSQL stores
 	ID     string `json:"i"`
 }
 
-func (c cursor) String() string {
+// String is the text that clients get.
+func (c Cursor) String() string {
 	b, _ := json.Marshal(c) // two plain fields cannot fail
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-func (c cursor) time() time.Time { return time.UnixMicro(c.Micros).UTC() }
+// Time is the time of the row.
+func (c Cursor) Time() time.Time { return time.UnixMicro(c.Micros).UTC() }
 
 // maxCursorBytes is above what any cursor of ours has.
 const maxCursorBytes = 512
 
-// parseCursor reads the cursor in the query field of the given name. It returns
+// ParseCursor reads the cursor in the query field of the given name. It returns
 // nil for "".
-func parseCursor(field, s string) (*cursor, error) {
+func ParseCursor(field, s string) (*Cursor, error) {
 	if s == "" {
 		return nil, nil
 	}
@@ -38,7 +40,7 @@ func parseCursor(field, s string) (*cursor, error) {
 	if err != nil {
 		return nil, bad
 	}
-	var c cursor
+	var c Cursor
 	if err := json.Unmarshal(b, &c); err != nil || c.ID == "" || c.String() != s {
 		return nil, bad
 	}

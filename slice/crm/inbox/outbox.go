@@ -1,4 +1,4 @@
-package crm
+package inbox
 
 import (
 	"context"
@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"ipnoelp.io/platform/slice/database"
 )
 
 const (
@@ -65,7 +67,7 @@ func (s *Store) AddOutgoing(ctx context.Context, chatID, text, senderID, senderN
 			return errTooManyWaiting
 		}
 		// A key that another chat took meanwhile gives no row.
-		rows, err := collect(ctx, tx, scanMessage, `
+		rows, err := database.Collect(ctx, tx, scanMessage, `
 			INSERT INTO messages AS m (chat_id, direction, sender_id, sender_name, type, text, ack, client_id, sent_at)
 			VALUES ($1, 'out', $2, $3, 'text', $4, 0, $5, $6) ON CONFLICT (client_id) DO NOTHING RETURNING `+messageColumns,
 			chatID, senderID, senderName, text, clientID, whole(now))
@@ -88,11 +90,11 @@ func (s *Store) AddOutgoing(ctx context.Context, chatID, text, senderID, senderN
 	return m, chat, added, nil
 }
 
-func byClientID(ctx context.Context, q querier, clientID *string) (*Message, error) {
+func byClientID(ctx context.Context, q database.Querier, clientID *string) (*Message, error) {
 	if clientID == nil {
 		return nil, nil
 	}
-	rows, err := collect(ctx, q, scanMessage, `SELECT `+messageColumns+` FROM messages m WHERE client_id = $1`, *clientID)
+	rows, err := database.Collect(ctx, q, scanMessage, `SELECT `+messageColumns+` FROM messages m WHERE client_id = $1`, *clientID)
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -103,7 +105,7 @@ func byClientID(ctx context.Context, q querier, clientID *string) (*Message, err
 // it, nil when none waits. What was attempted once is not attempted again: it
 // may have been sent.
 func (s *Store) NextOutgoing(ctx context.Context, now time.Time) (*outgoing, error) {
-	rows, err := collect(ctx, s.pool, func(row pgx.CollectableRow) (o outgoing, err error) {
+	rows, err := database.Collect(ctx, s.pool, func(row pgx.CollectableRow) (o outgoing, err error) {
 		err = row.Scan(&o.id, &o.chatID, &o.text)
 		return o, err
 	}, `
@@ -152,7 +154,7 @@ func (s *Store) Waiting(ctx context.Context) (waiting bool, err error) {
 }
 
 func (s *Store) settle(ctx context.Context, sql string, args ...any) ([]Ack, error) {
-	acks, err := collect(ctx, s.pool, scanAck, sql, args...)
+	acks, err := database.Collect(ctx, s.pool, scanAck, sql, args...)
 	if err != nil {
 		return nil, fmt.Errorf("settle outgoing message: %w", err)
 	}

@@ -1,4 +1,4 @@
-package httpapi
+package request
 
 import (
 	"bufio"
@@ -28,9 +28,10 @@ type record struct {
 
 type recordKey struct{}
 
-// logRequests gives each request an id, turns a panic into a 500, and logs one
-// line after the request. Query strings and bodies are not logged.
-func logRequests(log *slog.Logger, next http.Handler) http.Handler {
+// Log gives each request an id, turns a panic into a 500, and logs one
+// line after the request. Query strings and bodies are not logged, and
+// requests for quietPath at the debug level only.
+func Log(log *slog.Logger, quietPath string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(platform.HeaderRequestID)
 		if !requestID.MatchString(id) {
@@ -51,7 +52,7 @@ func logRequests(log *slog.Logger, next http.Handler) http.Handler {
 			}
 			level := slog.LevelInfo
 			switch {
-			case r.URL.Path == healthPath:
+			case r.URL.Path == quietPath:
 				level = slog.LevelDebug // several times a second in all
 			case rec.status >= 500:
 				level = slog.LevelError
@@ -73,8 +74,8 @@ func logRequests(log *slog.Logger, next http.Handler) http.Handler {
 	})
 }
 
-// fail answers with the error and notes it for the log.
-func fail(w http.ResponseWriter, r *http.Request, err error) {
+// Fail answers with the error and notes it for the log.
+func Fail(w http.ResponseWriter, r *http.Request, err error) {
 	if rec, ok := r.Context().Value(recordKey{}).(*record); ok {
 		rec.err = err
 	}
