@@ -30,7 +30,6 @@ func TestAlarm(t *testing.T) {
 		go func() { a.Run(ctx); close(done) }()
 		time.Sleep(100 * time.Hour)
 		a.Wake()
-		a.Wake()
 		synctest.Wait()
 		cancel()
 		<-done
