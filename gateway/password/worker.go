@@ -1,6 +1,7 @@
 package password
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -118,7 +119,7 @@ func (p *process) try(j job) (out outcome, err error) {
 	}
 	stuck := time.AfterFunc(workerTimeout, kill(p.cmd.Process))
 	defer stuck.Stop()
-	if err = p.send.Encode(j); err == nil {
+	if err = p.send.Encode(j); err == nil { //nolint:gosec // the pipe leads to the worker alone
 		err = p.recv.Decode(&out)
 	}
 	if err != nil {
@@ -130,7 +131,8 @@ func (p *process) try(j job) (out outcome, err error) {
 }
 
 func (p *process) start() error {
-	cmd := exec.Command(p.command[0], p.command[1:]...)
+	// It outlives the request that it is started for; close ends it.
+	cmd := exec.CommandContext(context.Background(), p.command[0], p.command[1:]...)
 	cmd.Env = []string{}                                  // it needs no secret
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // see Work
 	cmd.Stderr = os.Stderr
