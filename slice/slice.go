@@ -2,7 +2,7 @@
 // the Chromium that holds the tenant's WhatsApp session.
 //
 //	whatsapp  drives Chromium and WhatsApp Web
-//	crm       what the slice knows and does: inbox, contacts, campaigns, sales …
+//	crm       what the slice knows and does; so far the inbox
 //	database  the slice's own database
 //	httpapi   identity check, JSON API, Socket.IO events
 //	socketio  the Socket.IO protocol
@@ -24,7 +24,6 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"ipnoelp.io/platform/slice/crm"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/httpapi"
@@ -46,7 +45,6 @@ type Slice struct {
 	db       *pgxpool.Pool
 	engine   *whatsapp.Engine
 	inbox    *inbox.Service
-	modules  []crm.Module
 	hub      *httpapi.Hub
 	server   *http.Server
 	listener net.Listener
@@ -75,7 +73,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),
-			CRM: s.inbox, Modules: s.modules, Hub: s.hub, Healthy: s.Healthy, Logger: log.With("part", "http"),
+			CRM: s.inbox, Hub: s.hub, Healthy: s.Healthy, Logger: log.With("part", "http"),
 		}),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,

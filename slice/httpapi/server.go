@@ -8,7 +8,6 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/problem"
-	"ipnoelp.io/platform/slice/crm"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/whatsapp"
 
@@ -38,7 +37,6 @@ type Config struct {
 	Number  int    // this slice's
 	Token   string // what the gateway proves itself with
 	CRM     CRM
-	Modules []crm.Module
 	Hub     *Hub
 	Healthy func() bool
 	Logger  *slog.Logger
@@ -57,9 +55,6 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("POST /api/chats/{id}/messages", a.send)
 	mux.HandleFunc("POST /api/chats/{id}/read", a.read)
 	mux.Handle(socketPath, cfg.Hub)
-	for _, m := range cfg.Modules {
-		m.Register(mux)
-	}
 
 	return request.Log(cfg.Logger, healthPath, requireIdentity(cfg.Number, cfg.Token, withProblems(mux)))
 }

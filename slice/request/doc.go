@@ -1,3 +1,3 @@
-// Package request is what all handlers of the slice's API share: the log line,
-// errors as problem+json, ids, cursors and bodies.
+// Package request is what the handlers of the slice's API share: the log line,
+// errors as problem+json, and cursors.
 package request

@@ -90,9 +90,6 @@ func (s *Service) Migrated() bool {
 	}
 }
 
-// Ready is closed once the database is at this program's version.
-func (s *Service) Ready() <-chan struct{} { return s.ready }
-
 // Run migrates the database and then works until ctx ends.
 func (s *Service) Run(ctx context.Context) {
 	if !s.migrate(ctx) {
