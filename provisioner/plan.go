@@ -22,7 +22,7 @@ const (
 // refillDelay leaves the machine to a burst of sign-ups: a slice that starts
 // keeps a core busy for a second, and as long as the pool is not empty nobody
 // waits for it. An empty pool is refilled at once.
-const refillDelay = time.Second
+const refillDelay = 2 * time.Second
 
 // Plan says what to do about a Snapshot, most urgent first. It has no other
 // input and no effect, and gives the same answer every time.
