@@ -24,7 +24,7 @@ type Config struct {
 	ProfileDir     string        `env:"PROFILE_DIR"`
 	ChromiumPath   string        `env:"CHROMIUM_PATH" envDefault:"/usr/bin/chromium-headless-shell"`
 	LogLevel       slog.Level    `env:"LOG_LEVEL" envDefault:"INFO"`
-	ReconcileEvery time.Duration `env:"RECONCILE_EVERY"` // 0 is crm.DefaultReconcileEvery
+	ReconcileEvery time.Duration `env:"RECONCILE_EVERY"` // 0 is inbox.DefaultReconcileEvery
 
 	// DisableChromiumSandbox is for tests that run as root. It is not read from
 	// the environment, so that no deployment can set it.

@@ -23,10 +23,9 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/slice"
 	"ipnoelp.io/platform/slice/crm/inbox"
+	"ipnoelp.io/platform/slice/database/databasetest"
 	"ipnoelp.io/platform/slice/whatsapp"
 	"ipnoelp.io/platform/whatsappsim"
-
-	"ipnoelp.io/platform/slice/database/databasetest"
 )
 
 const (

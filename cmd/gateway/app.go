@@ -22,7 +22,7 @@ const (
 	// poolConns are held open: queries take a millisecond or two, so that few
 	// serve many requests, while opening one in the middle of a burst of
 	// sign-ups costs more than all their queries. DATABASE_URL's pool_max_conns
-	// and pool_min_conns override it.
+	// overrides it.
 	poolConns = 8
 
 	// startTimeout bounds the first steps on the database; Nomad starts the
@@ -39,8 +39,8 @@ type App struct {
 	gateway  *gateway.Gateway
 }
 
-// Build makes the app, which hashes passwords by the program hashWorker; it connects to
-// nothing yet.
+// Build makes the app, which hashes passwords by the program hashWorker; it
+// connects to nothing yet.
 func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 	dbCfg, err := pgxpool.ParseConfig(cfg.DatabaseURL)
 	if err != nil {

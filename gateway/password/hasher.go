@@ -20,7 +20,8 @@ const (
 	// has given up, and more of the kind only make the line longer.
 	slotWait = 15 * time.Second
 
-	// maxSlots bounds the memory: each slot hashes in 12 MiB, and collects the garbage of another 12.
+	// maxSlots bounds the memory: each slot hashes in 12 MiB, beside the garbage
+	// of the hash before.
 	maxSlots = 4
 )
 

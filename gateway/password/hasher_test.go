@@ -2,6 +2,7 @@ package password
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sys/unix"
 )
 
 const asWorker = "work"
@@ -102,6 +104,10 @@ func TestWorker(t *testing.T) {
 		tid, _ := strconv.Atoi(th.Name())
 		if prio, err := syscall.Getpriority(syscall.PRIO_PROCESS, tid); err != nil || prio != 20-niceness {
 			t.Errorf("thread %s: priority %d, %v", th.Name(), prio, err)
+		}
+		var own, has unix.CPUSet
+		if err := errors.Join(unix.SchedGetaffinity(0, &own), unix.SchedGetaffinity(tid, &has)); err != nil || has.Count() != max(1, own.Count()-1) {
+			t.Errorf("thread %s: %d of %d cores, %v", th.Name(), has.Count(), own.Count(), err)
 		}
 	}
 	if prio, err := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid()); err != nil || prio != 20 {

@@ -74,20 +74,40 @@ func stepBack() error {
 		first++
 	}
 	cores.Clear(first)
-	threads, err := os.ReadDir("/proc/self/task")
-	if err != nil {
-		return fmt.Errorf("cores: %w", err)
-	}
-	for _, t := range threads {
-		id, err := strconv.Atoi(t.Name())
-		if err != nil {
-			continue
-		}
-		if err := unix.SchedSetaffinity(id, &cores); err != nil && !errors.Is(err, unix.ESRCH) {
+	// A thread that is not moved yet may make others meanwhile: done when a look
+	// at all of them finds nothing to move.
+	for moved := true; moved; {
+		var err error
+		if moved, err = moveThreads(cores); err != nil {
 			return fmt.Errorf("cores: %w", err)
 		}
 	}
 	return nil
+}
+
+// moveThreads has this process's threads run on these cores only, and reports
+// whether any did not.
+func moveThreads(cores unix.CPUSet) (moved bool, err error) {
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return false, err
+	}
+	for _, t := range threads {
+		id, err := strconv.Atoi(t.Name())
+		if err != nil {
+			return false, err
+		}
+		var has unix.CPUSet
+		err = unix.SchedGetaffinity(id, &has)
+		if err == nil && has != cores {
+			moved = true
+			err = unix.SchedSetaffinity(id, &cores)
+		}
+		if err != nil && !errors.Is(err, unix.ESRCH) { // it may have ended
+			return false, err
+		}
+	}
+	return moved, nil
 }
 
 // process is a worker process. It starts with the first job, and anew after it

@@ -9,9 +9,8 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/problem"
 	"ipnoelp.io/platform/slice/crm/inbox"
-	"ipnoelp.io/platform/slice/whatsapp"
-
 	"ipnoelp.io/platform/slice/request"
+	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 const (

@@ -6,9 +6,8 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
-	"ipnoelp.io/platform/slice/whatsapp"
-
 	"ipnoelp.io/platform/slice/request"
+	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 // Status returns the session's status for a person who looks at it.

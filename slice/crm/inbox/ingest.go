@@ -7,9 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"ipnoelp.io/platform/slice/whatsapp"
-
 	"ipnoelp.io/platform/slice/database"
+	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 // adoptWindow is how far the time that WhatsApp gives an outgoing message may

@@ -8,9 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ipnoelp.io/platform/slice/whatsapp"
-
 	"ipnoelp.io/platform/slice/database"
+	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 // WhatsApp is what the service needs of the session. All methods are safe for

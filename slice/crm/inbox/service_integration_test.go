@@ -15,10 +15,9 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
-	"ipnoelp.io/platform/slice/whatsapp"
-
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/database/databasetest"
+	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 const (

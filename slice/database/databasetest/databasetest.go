@@ -10,9 +10,6 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
-
-	"ipnoelp.io/platform/slice/database"
 )
 
 // URL makes an empty database, which is gone after the test.
@@ -42,18 +39,4 @@ func URL(t testing.TB) string {
 	}
 	u.Path = "/" + name
 	return u.String()
-}
-
-// New makes a database, migrated as a slice's is.
-func New(t testing.TB) *pgxpool.Pool {
-	t.Helper()
-	pool, err := database.Open(URL(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
-	if err := database.Migrate(context.Background(), pool); err != nil {
-		t.Fatal(err)
-	}
-	return pool
 }
