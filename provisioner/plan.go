@@ -19,10 +19,13 @@ const (
 	backoffJitter = 0.1             // of the delay, either way
 )
 
-// refillDelay leaves the machine to a burst of sign-ups: a slice that starts
-// keeps a core busy for a second, and as long as the pool is not empty nobody
-// waits for it. An empty pool is refilled at once.
-const refillDelay = 2 * time.Second
+// A refill lets a burst of sign-ups pass: a slice that starts keeps a core busy
+// for a second, and as long as the pool is not empty nobody waits for it. An
+// empty pool is refilled at once.
+const (
+	burstGap = 250 * time.Millisecond // without a claim, and the burst is over; within one they are tens of milliseconds apart
+	burstMax = 2 * time.Second        // after a claim its refill starts, whatever goes on
+)
 
 // Plan says what to do about a Snapshot, most urgent first. It has no other
 // input and no effect, and gives the same answer every time.
@@ -186,7 +189,7 @@ func (p *planner) refill() {
 		return // the next snapshot counts these failures
 	}
 	missing := p.s.want() - p.warm - p.coming
-	if p.warm > 0 && p.s.Queued == 0 && p.s.Now.Before(p.s.shortSince(missing).Add(refillDelay)) {
+	if p.warm > 0 && p.s.Queued == 0 && p.s.inBurst(missing) {
 		return
 	}
 	room := p.s.MaxStarting - p.coming
@@ -210,10 +213,9 @@ func (p *planner) orphans() {
 	}
 }
 
-// shortSince is when the first of the missing slices was claimed: the time of
-// the missing-th latest claim. It is zero if slices are missing for another
-// reason.
-func (s *Snapshot) shortSince(missing int) time.Time {
+// inBurst says that the missing slices were claimed just now and that more
+// claims are likely to follow at once.
+func (s *Snapshot) inBurst(missing int) bool {
 	var claims []time.Time
 	for _, sl := range s.Slices {
 		if sl.State == platform.SliceAssigned {
@@ -221,10 +223,11 @@ func (s *Snapshot) shortSince(missing int) time.Time {
 		}
 	}
 	if missing < 1 || missing > len(claims) {
-		return time.Time{}
+		return false // slices are missing for another reason
 	}
 	slices.SortFunc(claims, func(a, b time.Time) int { return b.Compare(a) })
-	return claims[missing-1]
+	latest, first := claims[0], claims[missing-1]
+	return s.Now.Before(latest.Add(burstGap)) && s.Now.Before(first.Add(burstMax))
 }
 
 // backoffUntil is when the next slice may be requested; only after failures.
@@ -259,7 +262,8 @@ func NextDeadline(s Snapshot) (time.Time, bool) {
 			consider(sl.StateChangedAt.Add(s.Timeout))
 		}
 		if sl.State == platform.SliceAssigned {
-			consider(sl.StateChangedAt.Add(refillDelay))
+			consider(sl.StateChangedAt.Add(burstGap))
+			consider(sl.StateChangedAt.Add(burstMax))
 		}
 	}
 	if s.Failures > 0 {

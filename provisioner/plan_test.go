@@ -263,15 +263,16 @@ func TestPlanRefillsAfterABurst(t *testing.T) {
 		}
 		return w
 	}
-	const lately, before = 100 * time.Millisecond, 10 * time.Second
+	const lately, earlier, before = 100 * time.Millisecond, time.Second, 10 * time.Second
 	cases := []struct {
 		name     string
 		world    *scene
 		requests int
 	}{
 		{"one just claimed", claimed(lately).slice(1, warm).slice(2, warm).slice(3, warm), 0},
-		{"one claimed a while ago", claimed(before).slice(1, warm).slice(2, warm).slice(3, warm), 1},
-		{"claims go on", claimed(before, lately).slice(1, warm).slice(2, warm), 2},
+		{"one claimed, and no other since", claimed(earlier).slice(1, warm).slice(2, warm).slice(3, warm), 1},
+		{"claims go on", claimed(earlier, lately).slice(1, warm).slice(2, warm), 0},
+		{"claims go on for long", claimed(before, lately).slice(1, warm).slice(2, warm), 2},
 		{"the pool is empty", claimed(lately, lately, lately, lately), 4},
 		{"somebody waits", claimed(lately).slice(1, warm).slice(2, warm).slice(3, warm).with(func(s *Snapshot) { s.Queued = 1 }), 2},
 		{"the target was raised", claimed(lately).slice(1, warm), 3},
