@@ -107,11 +107,18 @@ func buildTemplate(ctx context.Context, db *pgxpool.Pool, name string) error {
 	if err := schema(`GRANT CREATE ON SCHEMA public TO ` + ident(RoleTemplate)); err != nil {
 		return err
 	}
+	// For trusted extensions, which a slice's role may install itself.
+	if err := exec(`GRANT CREATE ON DATABASE ` + ident(building) + ` TO ` + ident(RoleTemplate)); err != nil {
+		return err
+	}
 	if err := migrateSlice(ctx, db, building); err != nil {
 		return err
 	}
 	// A copy's schema belongs to the copy's owner, and to nobody else.
 	if err := schema(`REVOKE ALL ON SCHEMA public FROM PUBLIC, ` + ident(RoleTemplate)); err != nil {
+		return err
+	}
+	if err := exec(`REVOKE ALL ON DATABASE ` + ident(building) + ` FROM ` + ident(RoleTemplate)); err != nil {
 		return err
 	}
 	if err := exec(`ALTER DATABASE ` + ident(building) + ` ALLOW_CONNECTIONS false`); err != nil {

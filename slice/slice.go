@@ -2,7 +2,8 @@
 // the Chromium that holds the tenant's WhatsApp session.
 //
 //	whatsapp  drives Chromium and WhatsApp Web
-//	crm       what the slice knows and does; so far the inbox
+//	crm       what the slice knows and does, a package for each part
+//	alarm     work that is due at a time, from memory
 //	database  the slice's own database
 //	httpapi   identity check, JSON API, Socket.IO events
 //	socketio  the Socket.IO protocol
@@ -24,6 +25,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ipnoelp.io/platform/slice/crm"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/httpapi"
@@ -45,7 +47,9 @@ type Slice struct {
 	db       *pgxpool.Pool
 	engine   *whatsapp.Engine
 	inbox    *inbox.Service
+	modules  []crm.Module
 	hub      *httpapi.Hub
+	migrated chan struct{} // closed once the database is at this program's version
 	server   *http.Server
 	listener net.Listener
 }
@@ -59,7 +63,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	s := &Slice{cfg: cfg, log: log, db: db}
+	s := &Slice{cfg: cfg, log: log, db: db, migrated: make(chan struct{})}
 	s.engine = whatsapp.New(whatsapp.Config{
 		URL:            cfg.WhatsAppURL,
 		BundlePath:     cfg.BundlePath,
@@ -73,7 +77,8 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),
-			CRM: s.inbox, Hub: s.hub, Healthy: s.Healthy, Logger: log.With("part", "http"),
+			CRM: s.inbox, Modules: s.modules, Hub: s.hub,
+			Healthy: s.Healthy, Migrated: s.Migrated, Logger: log.With("part", "http"),
 		}),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -93,7 +98,17 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 func (s *Slice) Addr() net.Addr { return s.listener.Addr() }
 
 // Healthy reports whether the database is migrated and the page is loaded.
-func (s *Slice) Healthy() bool { return s.inbox.Migrated() && s.engine.Healthy() }
+func (s *Slice) Healthy() bool { return s.Migrated() && s.engine.Healthy() }
+
+// Migrated reports whether the database is at this program's version.
+func (s *Slice) Migrated() bool {
+	select {
+	case <-s.migrated:
+		return true
+	default:
+		return false
+	}
+}
 
 // Run works until ctx ends, and stops within ten seconds then: requests first,
 // then what is being sent, then the browser, so that its login is written.
@@ -110,8 +125,17 @@ func (s *Slice) Run(ctx context.Context) error {
 			cancel(fmt.Errorf("run whatsapp: %w", err))
 		}
 	})
-	rest.Go(func() { s.inbox.Run(ctx) }) // ends with ctx
-	rest.Go(func() {                     // ends with Shutdown
+	rest.Go(func() { // ends with ctx
+		if !database.MigrateUntil(ctx, s.db, s.log) {
+			return
+		}
+		close(s.migrated)
+		rest.Go(func() { s.inbox.Run(ctx) })
+		for _, m := range s.modules {
+			rest.Go(func() { m.Run(ctx) })
+		}
+	})
+	rest.Go(func() { // ends with Shutdown
 		if err := s.server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 			cancel(fmt.Errorf("serve http: %w", err))
 		}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"log/slog"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -42,6 +44,33 @@ func Migrate(ctx context.Context, pool *pgxpool.Pool) error {
 		return fmt.Errorf("migrate: %w", err)
 	}
 	return nil
+}
+
+const (
+	firstRetry = 100 * time.Millisecond
+	lastRetry  = 5 * time.Second
+)
+
+// MigrateUntil tries until it succeeds, since the database may start after the
+// slice; it returns false when ctx ended before.
+func MigrateUntil(ctx context.Context, pool *pgxpool.Pool, log *slog.Logger) bool {
+	wait := firstRetry
+	for {
+		err := Migrate(ctx, pool)
+		if err == nil {
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		log.Error("database is not ready; it is tried again", "error", err, "wait", wait)
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(wait):
+		}
+		wait = min(2*wait, lastRetry)
+	}
 }
 
 // pending looks without the lock and without making goose's table.

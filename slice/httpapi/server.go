@@ -4,10 +4,13 @@ import (
 	"context"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/docs/openapi"
 	"ipnoelp.io/platform/problem"
+	"ipnoelp.io/platform/slice/crm"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/request"
 	"ipnoelp.io/platform/slice/whatsapp"
@@ -33,12 +36,14 @@ type CRM interface {
 
 // Config says what a handler serves and to whom.
 type Config struct {
-	Number  int    // this slice's
-	Token   string // what the gateway proves itself with
-	CRM     CRM
-	Hub     *Hub
-	Healthy func() bool
-	Logger  *slog.Logger
+	Number   int    // this slice's
+	Token    string // what the gateway proves itself with
+	CRM      CRM
+	Modules  []crm.Module
+	Hub      *Hub
+	Healthy  func() bool
+	Migrated func() bool // the database is at this program's version
+	Logger   *slog.Logger
 }
 
 // New returns the slice's handler. The order of the chain: the log knows of
@@ -53,9 +58,13 @@ func New(cfg Config) http.Handler {
 	mux.HandleFunc("GET /api/chats/{id}/messages", a.messages)
 	mux.HandleFunc("POST /api/chats/{id}/messages", a.send)
 	mux.HandleFunc("POST /api/chats/{id}/read", a.read)
+	mux.Handle("GET /api/openapi.json", request.Func(document))
+	for _, m := range cfg.Modules {
+		m.Register(mux)
+	}
 	mux.Handle(socketPath, cfg.Hub)
 
-	return request.Log(cfg.Logger, healthPath, requireIdentity(cfg.Number, cfg.Token, withProblems(mux)))
+	return request.Log(cfg.Logger, healthPath, requireIdentity(cfg.Number, cfg.Token, requireData(cfg.Migrated, withProblems(mux))))
 }
 
 type api struct{ Config }
@@ -158,6 +167,31 @@ func (a *api) read(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)
+}
+
+// document answers with the OpenAPI document of all this.
+func document(w http.ResponseWriter, _ *http.Request) error {
+	whole, err := openapi.Slice()
+	if err == nil {
+		problem.WriteJSON(w, http.StatusOK, whole)
+	}
+	return err
+}
+
+// sessionPath is below which nothing needs the database.
+const sessionPath = "/api/whatsapp"
+
+// requireData keeps requests from a database that is not migrated yet.
+func requireData(migrated func() bool, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		path := r.URL.Path
+		session := path == sessionPath || strings.HasPrefix(path, sessionPath+"/")
+		if strings.HasPrefix(path, "/api/") && !session && !migrated() {
+			request.Fail(w, r, platform.Errorf(platform.ErrUnavailable, "The data is not available yet. Try again in a moment."))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // withProblems gives what the mux itself refuses the form of every error.

@@ -63,7 +63,7 @@ func setup(t *testing.T) (*recorder, http.Handler, *bytes.Buffer) {
 	log := slog.New(slog.NewJSONHandler(logged, nil))
 	hub := NewHub(crm, log)
 	t.Cleanup(hub.Close)
-	return crm, New(Config{Number: 42, Token: token, CRM: crm, Hub: hub, Healthy: func() bool { return true }, Logger: log}), logged
+	return crm, New(Config{Number: 42, Token: token, CRM: crm, Hub: hub, Migrated: func() bool { return true }, Healthy: func() bool { return true }, Logger: log}), logged
 }
 
 func newRequest(method, path, body string) *http.Request {
@@ -140,7 +140,7 @@ func TestHealthNeedsNoIdentityButOnlyWithGET(t *testing.T) {
 func TestHealthWaits(t *testing.T) {
 	t.Parallel()
 	up := time.Now().Add(50 * time.Millisecond)
-	h := New(Config{Number: 42, Token: token, Logger: slog.New(slog.DiscardHandler), Hub: &Hub{}, Healthy: func() bool { return time.Now().After(up) }})
+	h := New(Config{Number: 42, Token: token, Logger: slog.New(slog.DiscardHandler), Hub: &Hub{}, Migrated: func() bool { return true }, Healthy: func() bool { return time.Now().After(up) }})
 	for path, want := range map[string]int{"/healthz": 503, "/healthz?wait=10s": 200} {
 		if path == "/healthz" {
 			up = time.Now().Add(time.Minute)

@@ -74,6 +74,46 @@ type Message struct {
 	Text       string
 	Ack        int // -1 failed, 0 pending, 1 sent, 2 delivered, 3 read, 4 played
 	SentAt     time.Time
+	QuotedID   string // the message that this one answers; "" without
+	Media      *Media // nil for what has no file
+	Edited     bool   // Text is not what was sent first
+	Deleted    bool   // for everyone; there is no content any more
+}
+
+// Media describes the file of a message; the file itself is fetched on demand.
+type Media struct {
+	MIMEType string `json:"mime_type"` // as the sender says; the file itself is checked when it is served
+	Name     string `json:"name"`  // of a document; ""
+	Size     int64  `json:"size"`  // bytes; 0 when unknown
+	Width    int    `json:"width"` // pixels; 0 when unknown
+	Height   int    `json:"height"`
+	Seconds  int    `json:"seconds"` // of audio and video; 0 when unknown
+}
+
+// Outgoing is a message to be sent.
+type Outgoing struct {
+	ID       string // the id that it is to have, from NewMessageID: known before it is sent
+	ChatID   string
+	Type     string // "text", "image", "video", "audio", "voice", "document", "sticker"
+	Text     string // the text, or a file's caption
+	QuotedID string // WhatsApp id of the message that is answered; "" without
+	File     *File  // nil for a text
+}
+
+// File is a file with its content.
+type File struct {
+	Name     string
+	MIMEType string
+	Data     []byte
+}
+
+// Profile is what WhatsApp knows of a person.
+type Profile struct {
+	ID         string
+	Phone      string // "" when known by LID only
+	Name       string // as the phone's address book or the business itself has it
+	PushName   string // as the person calls themselves
+	IsBusiness bool
 }
 
 // Sent is WhatsApp's answer to a message that was handed over.
@@ -103,12 +143,38 @@ type AckChanged struct {
 // ChatRead says that a chat was read on the phone.
 type ChatRead struct{ ChatID string }
 
+// MessageEdited says that a message has another text now.
+type MessageEdited struct {
+	ID, Text string
+}
+
+// MessageRevoked says that a message was deleted for everyone.
+type MessageRevoked struct{ ID string }
+
+// ReactionSeen says how somebody reacts to a message now.
+type ReactionSeen struct {
+	MessageID string
+	SenderID  string
+	Emoji     string // "" when the reaction was taken back
+	At        time.Time
+}
+
+// TypingSeen says that somebody writes in a chat, or stopped.
+type TypingSeen struct {
+	ChatID, SenderID string
+	Typing           bool
+}
+
 // EventsLost says that events were dropped or may have been missed: what is
 // known must be compared with WhatsApp.
 type EventsLost struct{}
 
-func (StatusChanged) event() {}
-func (MessageSeen) event()   {}
-func (AckChanged) event()    {}
-func (ChatRead) event()      {}
-func (EventsLost) event()    {}
+func (StatusChanged) event()  {}
+func (MessageSeen) event()    {}
+func (AckChanged) event()     {}
+func (ChatRead) event()       {}
+func (MessageEdited) event()  {}
+func (MessageRevoked) event() {}
+func (ReactionSeen) event()   {}
+func (TypingSeen) event()     {}
+func (EventsLost) event()     {}

@@ -32,9 +32,6 @@ func (s *Service) Chats(ctx context.Context, limit int, after string) (ChatPage,
 	if err != nil {
 		return ChatPage{}, err
 	}
-	if err := s.available(); err != nil {
-		return ChatPage{}, err
-	}
 	page, err := s.store.Chats(ctx, limit, c)
 	return page, public(err)
 }
@@ -46,9 +43,6 @@ func (s *Service) Messages(ctx context.Context, chatID string, limit int, before
 	if err != nil {
 		return MessagePage{}, err
 	}
-	if err := s.available(); err != nil {
-		return MessagePage{}, err
-	}
 	page, err := s.store.Messages(ctx, chatID, limit, c)
 	return page, public(err)
 }
@@ -58,9 +52,6 @@ func (s *Service) Messages(ctx context.Context, chatID string, limit int, before
 // message and sends nothing. It returns ErrNotFound for an unknown chat and
 // ErrConflict while WhatsApp cannot send.
 func (s *Service) Send(ctx context.Context, chatID, text string, clientID *string) (Message, error) {
-	if err := s.available(); err != nil {
-		return Message{}, err
-	}
 	if clientID != nil {
 		known, err := byClientID(ctx, s.store.pool, clientID)
 		if err != nil {
@@ -98,17 +89,7 @@ func (s *Service) Send(ctx context.Context, chatID, text string, clientID *strin
 // MarkRead sets a chat's unread count to zero; ErrNotFound when there is no
 // such chat.
 func (s *Service) MarkRead(ctx context.Context, chatID string) error {
-	if err := s.available(); err != nil {
-		return err
-	}
 	return public(s.markRead(ctx, chatID))
-}
-
-func (s *Service) available() error {
-	if !s.Migrated() {
-		return platform.Errorf(platform.ErrUnavailable, "The data is not available yet. Try again in a moment.")
-	}
-	return nil
 }
 
 // public gives an error the form in which clients may see it.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"ipnoelp.io/platform/slice/crm/contacts"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
@@ -81,9 +82,17 @@ func (s *Store) SaveMessages(ctx context.Context, chat whatsapp.Chat, messages [
 // saveChat writes a chat. A name or phone that WhatsApp does not know keeps
 // what is there.
 func saveChat(ctx context.Context, tx pgx.Tx, c whatsapp.Chat) (fresh, changed bool, err error) {
+	var contact *int64 // none for groups
+	if !c.IsGroup {
+		id, err := contacts.Seen(ctx, tx, c.ID, c.Phone, c.Name)
+		if err != nil {
+			return false, false, err
+		}
+		contact = &id
+	}
 	tag, err := tx.Exec(ctx, `
-		INSERT INTO chats (id, name, phone, is_group, unread) VALUES ($1, $2, nullif($3, ''), $4, $5)
-		ON CONFLICT (id) DO NOTHING`, c.ID, c.Name, c.Phone, c.IsGroup, c.Unread)
+		INSERT INTO chats (id, name, phone, is_group, unread, contact_id) VALUES ($1, $2, nullif($3, ''), $4, $5, $6)
+		ON CONFLICT (id) DO NOTHING`, c.ID, c.Name, c.Phone, c.IsGroup, c.Unread, contact)
 	if err != nil {
 		return false, false, fmt.Errorf("insert chat: %w", err)
 	}

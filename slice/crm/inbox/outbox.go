@@ -25,6 +25,24 @@ const (
 	maxAttempt = 2 * time.Minute
 )
 
+// Draft is a message that is to be sent.
+type Draft struct {
+	ChatID   string
+	Type     string  // "text", "image", "video", "audio", "voice", "document", "sticker"
+	Text     string  // the text, or the file's caption
+	FileID   *int64  // nil for a text
+	QuotedID *int64  // the message that is answered; nil without
+	ClientID *string // idempotency key; nil without
+	Source   string  // SourceUser, …
+}
+
+// Sources of an outgoing message. What a person writes is sent first.
+const (
+	SourceUser      = "user"
+	SourceScheduled = "scheduled"
+	SourceBroadcast = "broadcast"
+)
+
 var (
 	errTooManyWaiting = errors.New("too many messages wait to be sent")
 	errClientIDTaken  = errors.New("the client id was used for another message")

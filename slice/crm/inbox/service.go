@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
@@ -56,8 +55,7 @@ type Service struct {
 	log       *slog.Logger
 	reconcile time.Duration
 	queue     *eventQueue
-	ready     chan struct{} // closed once the database is migrated
-	dirty     atomic.Bool   // messages may wait to be sent
+	dirty     atomic.Bool // messages may wait to be sent
 
 	// adding is held from writing an outgoing message until it is published, so
 	// that its acks are published later.
@@ -73,27 +71,14 @@ func NewService(store *Store, wa WhatsApp, pub Publisher, log *slog.Logger, reco
 	if reconcileEvery <= 0 {
 		reconcileEvery = DefaultReconcileEvery
 	}
-	return &Service{store: store, wa: wa, pub: pub, log: log, reconcile: reconcileEvery, queue: newEventQueue(), ready: make(chan struct{}), waiting: true}
+	return &Service{store: store, wa: wa, pub: pub, log: log, reconcile: reconcileEvery, queue: newEventQueue(), waiting: true}
 }
 
 // Handle takes an event of WhatsApp; it never waits.
 func (s *Service) Handle(ev whatsapp.Event) { s.queue.put(ev) }
 
-// Migrated reports whether the database is at this program's version.
-func (s *Service) Migrated() bool {
-	select {
-	case <-s.ready:
-		return true
-	default:
-		return false
-	}
-}
-
-// Run migrates the database and then works until ctx ends.
+// Run works until ctx ends. The database must be migrated.
 func (s *Service) Run(ctx context.Context) {
-	if !s.migrate(ctx) {
-		return
-	}
 	s.dirty.Store(true) // what an earlier process left
 	timer := time.NewTicker(s.reconcile)
 	defer timer.Stop()
@@ -112,28 +97,6 @@ func (s *Service) Run(ctx context.Context) {
 			s.compare.plan(recentChats)
 			s.failStale(ctx)
 		}
-	}
-}
-
-// migrate tries until it succeeds: the database may start after the slice.
-func (s *Service) migrate(ctx context.Context) bool {
-	wait := dbRetryFirst
-	for {
-		err := database.Migrate(ctx, s.store.pool)
-		if err == nil {
-			close(s.ready)
-			return true
-		}
-		if ctx.Err() != nil {
-			return false
-		}
-		s.log.Error("database is not ready; it is tried again", "error", err, "wait", wait)
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(wait):
-		}
-		wait = min(2*wait, dbRetryMax)
 	}
 }
 

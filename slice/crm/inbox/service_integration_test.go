@@ -96,6 +96,9 @@ func newStore(t *testing.T) *Store {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
+	if err := database.Migrate(t.Context(), pool); err != nil {
+		t.Fatal(err)
+	}
 	return NewStore(pool)
 }
 
@@ -107,13 +110,6 @@ func (b *bundle) run() (stop func()) {
 	go func() { defer close(done); b.svc.Run(ctx) }()
 	stop = sync.OnceFunc(func() { cancel(); <-done })
 	b.t.Cleanup(stop)
-	deadline := time.Now().Add(patience)
-	for !b.svc.Migrated() {
-		if time.Now().After(deadline) {
-			b.t.Fatal("never migrated")
-		}
-		<-time.After(5 * time.Millisecond)
-	}
 	return stop
 }
 

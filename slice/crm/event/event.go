@@ -1,0 +1,116 @@
+// Package event tells who has to know what happened: the clients that are
+// connected, and webhooks.
+//
+// What a module changes and what it says about the change are one transaction:
+// a delivery to a webhook is stored with the change itself, so that a crash
+// loses neither or both. Clients are told after the commit; one that was away
+// asks the API again.
+package event
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Clients are the connected clients. Publish must not wait for them.
+type Clients interface {
+	Publish(event string, payload any)
+}
+
+// Bus passes events on. All methods are safe for concurrent use.
+type Bus struct {
+	pool    *pgxpool.Pool
+	clients Clients
+
+	mu     sync.Mutex // guards the following fields
+	wanted func(event string) bool
+	queued func()
+}
+
+// NewBus returns a bus on a pool that somebody else closes.
+func NewBus(pool *pgxpool.Pool, clients Clients) *Bus {
+	return &Bus{pool: pool, clients: clients, wanted: func(string) bool { return true }, queued: func() {}}
+}
+
+// Webhooks names who delivers to webhooks: wanted spares the database events
+// that none wants, queued is called after deliveries were stored. Neither may
+// wait.
+func (b *Bus) Webhooks(wanted func(event string) bool, queued func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wanted, b.queued = wanted, queued
+}
+
+// Publish tells clients of what is not stored, such as somebody who types.
+func (b *Bus) Publish(event string, payload any) { b.clients.Publish(event, payload) }
+
+// Tx is a transaction with the events that belong to it.
+type Tx struct {
+	pgx.Tx
+	events []emitted
+	after  []func()
+}
+
+type emitted struct {
+	name    string
+	payload any
+}
+
+// Emit has the event told if the transaction commits, in the order of the calls.
+// The payload must not change any more.
+func (t *Tx) Emit(event string, payload any) { t.events = append(t.events, emitted{event, payload}) }
+
+// AfterCommit has f called when the transaction is committed and its events are
+// told.
+func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
+
+// Transact runs f in a transaction, stores what webhooks are to be told in the
+// same one, and tells clients once it is committed.
+func (b *Bus) Transact(ctx context.Context, f func(tx *Tx) error) error {
+	b.mu.Lock()
+	wanted, queued := b.wanted, b.queued
+	b.mu.Unlock()
+	var tx *Tx
+	stored := false
+	err := pgx.BeginFunc(ctx, b.pool, func(raw pgx.Tx) error {
+		tx = &Tx{Tx: raw}
+		if err := f(tx); err != nil {
+			return err
+		}
+		for _, e := range tx.events {
+			if !wanted(e.name) {
+				continue
+			}
+			payload, err := json.Marshal(e.payload)
+			if err != nil {
+				return fmt.Errorf("event %s: %w", e.name, err)
+			}
+			tag, err := raw.Exec(ctx, `
+				INSERT INTO webhook_deliveries (webhook_id, event, payload)
+				SELECT id, $1, $2 FROM webhooks WHERE active AND (events @> ARRAY[$1] OR events @> ARRAY['*'])`, e.name, payload)
+			if err != nil {
+				return fmt.Errorf("event %s: %w", e.name, err)
+			}
+			stored = stored || tag.RowsAffected() > 0
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, e := range tx.events {
+		b.clients.Publish(e.name, e.payload)
+	}
+	for _, f := range tx.after {
+		f()
+	}
+	if stored {
+		queued()
+	}
+	return nil
+}
