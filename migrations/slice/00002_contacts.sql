@@ -33,14 +33,10 @@ CREATE INDEX chats_by_contact ON chats (contact_id) WHERE contact_id IS NOT NULL
 INSERT INTO contacts (phone, wa_name)
 SELECT phone, max(name) FROM chats WHERE NOT is_group AND phone IS NOT NULL GROUP BY phone;
 UPDATE chats SET contact_id = c.id FROM contacts c WHERE c.phone = chats.phone AND NOT chats.is_group;
-DO $$
-DECLARE ch record; new_id bigint;
-BEGIN
-    FOR ch IN SELECT id, name FROM chats WHERE NOT is_group AND contact_id IS NULL LOOP
-        INSERT INTO contacts (wa_name) VALUES (ch.name) RETURNING contacts.id INTO new_id;
-        UPDATE chats SET contact_id = new_id WHERE chats.id = ch.id;
-    END LOOP;
-END $$;
+ALTER TABLE contacts ADD COLUMN chat text;
+INSERT INTO contacts (wa_name, chat) SELECT name, id FROM chats WHERE NOT is_group AND contact_id IS NULL;
+UPDATE chats SET contact_id = c.id FROM contacts c WHERE c.chat = chats.id;
+ALTER TABLE contacts DROP COLUMN chat;
 INSERT INTO contact_ids (wa_id, contact_id) SELECT id, contact_id FROM chats WHERE contact_id IS NOT NULL;
 
 CREATE TABLE labels (
