@@ -26,6 +26,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/httpapi"
@@ -46,6 +47,7 @@ type Slice struct {
 	log      *slog.Logger
 	db       *pgxpool.Pool
 	engine   *whatsapp.Engine
+	events   *event.Bus
 	inbox    *inbox.Service
 	modules  []crm.Module
 	hub      *httpapi.Hub
@@ -73,7 +75,9 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		DisableSandbox: cfg.DisableChromiumSandbox,
 	})
 	s.hub = httpapi.NewHub(s.engine, log.With("part", "socketio"))
+	s.events = event.NewBus(db, s.hub)
 	s.inbox = inbox.NewService(inbox.NewStore(db), s.engine, s.hub, log.With("part", "inbox"), cfg.ReconcileEvery)
+	s.modules = []crm.Module{}
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),
