@@ -83,9 +83,9 @@ type Message struct {
 // Media describes the file of a message; the file itself is fetched on demand.
 type Media struct {
 	MIMEType string `json:"mime_type"` // as the sender says; the file itself is checked when it is served
-	Name     string `json:"name"`  // of a document; ""
-	Size     int64  `json:"size"`  // bytes; 0 when unknown
-	Width    int    `json:"width"` // pixels; 0 when unknown
+	Name     string `json:"name"`      // of a document; ""
+	Size     int64  `json:"size"`      // bytes; 0 when unknown
+	Width    int    `json:"width"`     // pixels; 0 when unknown
 	Height   int    `json:"height"`
 	Seconds  int    `json:"seconds"` // of audio and video; 0 when unknown
 }
