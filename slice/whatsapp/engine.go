@@ -10,9 +10,6 @@ import (
 	"time"
 )
 
-// ErrNotReady says that nothing can be asked of WhatsApp in the present state.
-var ErrNotReady = errors.New("whatsapp is not ready")
-
 // Engine holds one WhatsApp session. All methods are safe for concurrent use.
 type Engine struct {
 	cfg Config

@@ -13,17 +13,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 )
 
-// errNoAgent says that the page is between two documents.
-var errNoAgent = errors.New("the page is loading")
-
-// scriptError is an exception of the page's own code. Its text is the page's;
-// it goes to the log, shortened, and to no client.
-type scriptError struct{ text string }
-
-func (e *scriptError) Error() string { return "script: " + e.text }
-
-const maxScriptError = 200 // bytes in a log
-
 // evaluate runs an expression in the page, waits for its promise, and decodes
 // the result into out unless that is nil.
 func (b *browser) evaluate(ctx context.Context, timeout time.Duration, expression string, out any) error {
@@ -54,21 +43,31 @@ func (b *browser) evaluate(ctx context.Context, timeout time.Duration, expressio
 	return nil
 }
 
-// call runs a function of the agent.
+// call runs a function of the agent and decodes what it returns into out unless
+// that is nil.
 func (b *browser) call(ctx context.Context, timeout time.Duration, out any, function string, args ...any) error {
 	expression, err := agentCall(function, args...)
 	if err != nil {
 		return fmt.Errorf("call %s: %w", function, err)
 	}
-	var ok bool
-	if err := b.evaluate(ctx, timeout, "!!window.__slice", &ok); err != nil {
+	var answer *struct {
+		Value   json.RawMessage `json:"value"`
+		Code    string          `json:"code"`
+		Message string          `json:"message"`
+	}
+	if err := b.evaluate(ctx, timeout, expression, &answer); err != nil {
 		return fmt.Errorf("call %s: %w", function, err)
 	}
-	if !ok {
+	switch {
+	case answer == nil:
 		return errNoAgent
+	case answer.Code != "":
+		return fmt.Errorf("call %s: %w", function, &refusal{answer.Code, answer.Message})
+	case out == nil:
+		return nil
 	}
-	if err := b.evaluate(ctx, timeout, expression, out); err != nil {
-		return fmt.Errorf("call %s: %w", function, err)
+	if err := json.Unmarshal(answer.Value, out); err != nil {
+		return fmt.Errorf("call %s: unexpected result: %w", function, err)
 	}
 	return nil
 }

@@ -1,32 +1,50 @@
 package whatsapp
 
 import (
-	_ "embed"
+	"embed"
 	"encoding/json"
 	"strings"
 )
 
 // bindingName is the function by which the page calls into Go. It is in
-// agent.js, too.
+// agent/base.js, too.
 const bindingName = "__sliceEvent"
 
-//go:embed agent.js
-var agentScript string
+//go:embed agent/*.js
+var agentFiles embed.FS
+
+// agentParts are the files of the agent in the order in which they are joined.
+var agentParts = []string{"base", "state", "models", "read", "send", "events", "start"}
+
+// agentScript is what is evaluated in each document: one function, so that
+// nothing but its result gets into the page's own scope.
+var agentScript = func() string {
+	var b strings.Builder
+	b.WriteString("(() => {\n")
+	for _, name := range agentParts {
+		part, err := agentFiles.ReadFile("agent/" + name + ".js")
+		if err != nil {
+			panic(err) // it is embedded
+		}
+		b.Write(part)
+	}
+	b.WriteString("})()")
+	return b.String()
+}()
 
 // configScript runs before anything of the page. The defaults of wa-js report
 // to Google Analytics and send links to preview servers of third parties.
 const configScript = `window.WPPConfig = Object.assign({}, window.WPPConfig, {disableGoogleAnalytics: true, linkPreviewApiServers: []});`
 
-// agentCall returns the expression that calls a function of the agent. The
-// arguments become JSON, which is JavaScript, too.
+// agentCall returns the expression that calls a function of the agent, and null
+// in a document without one. The arguments become JSON, which is JavaScript, too.
 func agentCall(function string, args ...any) (string, error) {
-	list := make([]string, len(args))
-	for i, a := range args {
-		b, err := json.Marshal(a)
-		if err != nil {
-			return "", err
-		}
-		list[i] = string(b)
+	if args == nil {
+		args = []any{}
 	}
-	return "window.__slice." + function + "(" + strings.Join(list, ",") + ")", nil
+	list, err := json.Marshal(args)
+	if err != nil {
+		return "", err
+	}
+	return `window.__slice ? window.__slice.call("` + function + `",` + string(list) + `) : null`, nil
 }

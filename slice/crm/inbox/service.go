@@ -19,8 +19,8 @@ type WhatsApp interface {
 	Status() whatsapp.Status
 	// Look returns the status for a person; it may refresh the QR code first.
 	Look(ctx context.Context) whatsapp.Status
-	// SendText hands over a text. Other errors leave open whether it was sent.
-	SendText(ctx context.Context, chatID, text string) (whatsapp.Sent, error)
+	// Send hands over a message. Other errors leave open whether it was sent.
+	Send(ctx context.Context, o whatsapp.Outgoing) (whatsapp.Sent, error)
 	// Chats returns the chats with the latest activity.
 	Chats(ctx context.Context, count int) ([]whatsapp.Chat, error)
 	// Messages returns the latest messages of a chat, before a message unless
@@ -193,7 +193,7 @@ func (s *Service) sendNext(ctx context.Context) bool {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(sendGrace, cancel) })
 	defer stop()
 
-	sent, err := s.wa.SendText(sctx, next.chatID, next.text)
+	sent, err := s.wa.Send(sctx, whatsapp.Outgoing{ChatID: next.chatID, Type: "text", Text: next.text})
 	settle := func() ([]Ack, error) { return s.store.Sent(sctx, next.id, sent.ID, sent.Ack) }
 	if err != nil {
 		s.log.Error("message was not sent", "message", next.id, "error", err)

@@ -57,12 +57,12 @@ func (p *phone) Messages(_ context.Context, chatID string, count int, before str
 	}
 	return slices.Clone(list[max(0, len(list)-count):]), nil
 }
-func (p *phone) SendText(_ context.Context, chatID, text string) (whatsapp.Sent, error) {
+func (p *phone) Send(_ context.Context, o whatsapp.Outgoing) (whatsapp.Sent, error) {
 	p.mu.Lock()
 	send := p.send
-	p.sent = append(p.sent, text)
+	p.sent = append(p.sent, o.Text)
 	p.mu.Unlock()
-	return send(chatID, text)
+	return send(o.ChatID, o.Text)
 }
 
 // clients notes what is published.
