@@ -1,3 +1,3 @@
 // Package request is what the handlers of the slice's API share: the log line,
-// errors as problem+json, and cursors.
+// errors as problem+json, the checks of inputs, and cursors.
 package request
