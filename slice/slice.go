@@ -28,6 +28,7 @@ import (
 	"ipnoelp.io/platform/slice/crm"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
+	"ipnoelp.io/platform/slice/crm/webhooks"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/httpapi"
 	"ipnoelp.io/platform/slice/whatsapp"
@@ -77,7 +78,9 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.hub = httpapi.NewHub(s.engine, log.With("part", "socketio"))
 	s.events = event.NewBus(db, s.hub)
 	s.inbox = inbox.NewService(inbox.NewStore(db), s.engine, s.hub, log.With("part", "inbox"), cfg.ReconcileEvery)
-	s.modules = []crm.Module{}
+	s.modules = []crm.Module{
+		webhooks.New(db, s.events, log.With("part", "webhooks")),
+	}
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),

@@ -1,0 +1,19 @@
+package event
+
+// Any stands for all events in a webhook's list.
+const Any = "*"
+
+// Names are the events that a webhook can ask for.
+var Names = []string{
+	"broadcast:created", "broadcast:deleted", "broadcast:updated",
+	"chat:updated",
+	"contact:created", "contact:deleted", "contact:merged", "contact:updated",
+	"deal:created", "deal:deleted", "deal:updated",
+	"message:ack", "message:new", "message:updated",
+	"quick_reply:created", "quick_reply:deleted", "quick_reply:updated",
+	"scheduled:created", "scheduled:sent", "scheduled:updated",
+	"stage:created", "stage:deleted", "stage:updated",
+	"task:created", "task:deleted", "task:reminder", "task:updated",
+	"webhook:disabled", "webhook:test",
+	"whatsapp:state",
+}
