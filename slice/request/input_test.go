@@ -57,8 +57,10 @@ func TestFaults(t *testing.T) {
 		"an unknown zone": {func(f *Faults) { f.Zone(httptest.NewRequest("GET", query("tz=Mars/Olympus"), nil)) }, true},
 		"the zone Local":  {func(f *Faults) { f.Zone(httptest.NewRequest("GET", query("tz=Local"), nil)) }, true},
 		"an empty zone":   {func(f *Faults) { f.Zone(httptest.NewRequest("GET", query("tz="), nil)) }, true},
-		"a path as zone":  {func(f *Faults) { f.Zone(httptest.NewRequest("GET", query("tz="+url.QueryEscape("../../etc/passwd")), nil)) }, true},
-		"given twice":     {func(f *Faults) { f.Query(httptest.NewRequest("GET", query("q=1&q=2"), nil), "q", 5) }, true},
+		"a path as zone": {func(f *Faults) {
+			f.Zone(httptest.NewRequest("GET", query("tz="+url.QueryEscape("../../etc/passwd")), nil))
+		}, true},
+		"given twice": {func(f *Faults) { f.Query(httptest.NewRequest("GET", query("q=1&q=2"), nil), "q", 5) }, true},
 	} {
 		var f Faults
 		tc.check(&f)
