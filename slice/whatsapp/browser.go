@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -29,6 +30,7 @@ type browser struct {
 	group   int    // process group of the whole tree; 0 before the start
 	version string // Chromium's major version
 	queue   *pageQueue
+	files   atomic.Int64 // counts the files that went through the page
 }
 
 // launch starts Chromium on the profile and prepares its page, which is still

@@ -12,124 +12,19 @@ const maxPayloadBytes = 1 << 20
 
 // payload is one call of the page's binding.
 type payload struct {
-	Type     string       `json:"type"`
-	Snapshot *snapshot    `json:"snapshot"`
-	Message  *pageMessage `json:"message"`
-	Chat     *pageChat    `json:"chat"`
-	IDs      []string     `json:"ids"`
-	Ack      int          `json:"ack"`
-	ChatID   string       `json:"chat_id"`
+	Type      string       `json:"type"`
+	Snapshot  *snapshot    `json:"snapshot"`
+	Message   *pageMessage `json:"message"`
+	Chat      *pageChat    `json:"chat"`
+	IDs       []string     `json:"ids"`
+	Ack       int          `json:"ack"`
+	ChatID    string       `json:"chat_id"`
+	MessageID string       `json:"message_id"`
+	SenderID  string       `json:"sender_id"`
+	Text      string       `json:"text"`
+	T         float64      `json:"t"` // Unix seconds
+	Typing    bool         `json:"typing"`
 }
-
-type pageChat struct {
-	ID      string  `json:"id"`
-	Name    string  `json:"name"`
-	Phone   string  `json:"phone"` // an id such as 4915112345678@c.us
-	IsGroup bool    `json:"is_group"`
-	Unread  float64 `json:"unread"`
-}
-
-type pageMessage struct {
-	ID         string  `json:"id"`
-	ChatID     string  `json:"chat_id"`
-	FromMe     bool    `json:"from_me"`
-	SenderID   string  `json:"sender_id"`
-	SenderName string  `json:"sender_name"`
-	Type       string  `json:"type"`
-	Text       string  `json:"text"`
-	Ack        float64 `json:"ack"`
-	T          float64 `json:"t"` // Unix seconds
-}
-
-// messageTypes maps WhatsApp's types to ours. What is not here is no message
-// of a person: notifications, protocol messages, calls.
-var messageTypes = map[string]string{
-	"chat":                  "text",
-	"image":                 "image",
-	"video":                 "video",
-	"gif":                   "video",
-	"ptv":                   "video",
-	"audio":                 "audio",
-	"ptt":                   "voice",
-	"document":              "document",
-	"sticker":               "sticker",
-	"location":              "location",
-	"vcard":                 "contact",
-	"multi_vcard":           "contact",
-	"poll_creation":         "poll",
-	"list":                  "list",
-	"list_response":         "text",
-	"buttons_response":      "text",
-	"interactive":           "interactive",
-	"order":                 "order",
-	"product":               "product",
-	TypeCiphertext:          TypeCiphertext,
-	"groups_v4_invite":      "invite",
-	"event_creation":        "event",
-	"template_button_reply": "text",
-}
-
-// maxMessageRunes is above WhatsApp's own limit; the page is not trusted with it.
-const maxMessageRunes = 1 << 17
-
-// chat checks what the page says of a chat; false for what is no chat here.
-func (c pageChat) chat() (Chat, bool) {
-	if !ValidChatID(c.ID) {
-		return Chat{}, false
-	}
-	phone := phoneOf(c.ID)
-	if phone == "" {
-		phone = phoneOf(userID(c.Phone))
-	}
-	return Chat{
-		ID:      c.ID,
-		Name:    cleanName(c.Name),
-		Phone:   phone,
-		IsGroup: len(c.ID) > 5 && c.ID[len(c.ID)-5:] == "@g.us",
-		Unread:  int(min(max(c.Unread, 0), maxUnread)),
-	}, true
-}
-
-// maxUnread bounds a count that the page gives.
-const maxUnread = 1_000_000
-
-// message checks what the page says of a message; false for what is no message
-// of a person.
-func (m pageMessage) message() (Message, bool) {
-	kind, ok := messageTypes[m.Type]
-	if !ok || !ValidChatID(m.ChatID) || !validMessageID(m.ID) || m.T <= 0 || m.T > maxUnixSeconds {
-		return Message{}, false
-	}
-	sender := userID(m.SenderID)
-	if !ValidChatID(sender) {
-		sender = ""
-		if !m.FromMe {
-			sender = m.ChatID
-		}
-	}
-	text := cleanText(m.Text)
-	if len(text) > maxMessageRunes {
-		if r := []rune(text); len(r) > maxMessageRunes {
-			text = string(r[:maxMessageRunes])
-		}
-	}
-	return Message{
-		ID:         m.ID,
-		ChatID:     m.ChatID,
-		FromMe:     m.FromMe,
-		SenderID:   sender,
-		SenderName: cleanName(m.SenderName),
-		Type:       kind,
-		Text:       text,
-		Ack:        clampAck(m.Ack),
-		SentAt:     time.Unix(int64(m.T), 0).UTC(),
-	}, true
-}
-
-// maxUnixSeconds is in the year 5138: later times are nonsense.
-const maxUnixSeconds = 100_000_000_000
-
-func clampAck(ack float64) int { return int(min(max(ack, -1), 4)) }
 
 // decode checks a call of the binding. It returns a snapshot or an event, or
 // neither for what is of no interest.
@@ -141,22 +36,29 @@ func decode(raw string) (*snapshot, Event, error) {
 	if err := json.Unmarshal([]byte(raw), &p); err != nil {
 		return nil, nil, fmt.Errorf("payload is not what the agent sends: %w", err)
 	}
-	switch p.Type {
-	case "snapshot":
+	if p.Type == "snapshot" {
 		if p.Snapshot == nil {
 			return nil, nil, fmt.Errorf("snapshot is missing")
 		}
 		return p.Snapshot, nil, nil
+	}
+	ev, err := p.event()
+	return nil, ev, err
+}
+
+// event returns what is told, nil for what is of no interest.
+func (p payload) event() (Event, error) {
+	switch p.Type {
 	case "message":
 		if p.Message == nil || p.Chat == nil {
-			return nil, nil, fmt.Errorf("message or chat is missing")
+			return nil, fmt.Errorf("message or chat is missing")
 		}
 		m, ok := p.Message.message()
 		c, known := p.Chat.chat()
 		if !ok || !known || c.ID != m.ChatID {
-			return nil, nil, nil
+			return nil, nil
 		}
-		return nil, MessageSeen{Chat: c, Message: m}, nil
+		return MessageSeen{Chat: c, Message: m}, nil
 	case "ack":
 		ids := p.IDs[:0]
 		for _, id := range p.IDs {
@@ -165,16 +67,53 @@ func decode(raw string) (*snapshot, Event, error) {
 			}
 		}
 		if len(ids) == 0 {
-			return nil, nil, nil
+			return nil, nil
 		}
-		return nil, AckChanged{IDs: ids, Ack: clampAck(float64(p.Ack))}, nil
+		return AckChanged{IDs: ids, Ack: clampAck(float64(p.Ack))}, nil
 	case "read":
 		if !ValidChatID(p.ChatID) {
-			return nil, nil, nil
+			return nil, nil
 		}
-		return nil, ChatRead{ChatID: p.ChatID}, nil
+		return ChatRead{ChatID: p.ChatID}, nil
+	case "edited":
+		if !validMessageID(p.MessageID) {
+			return nil, nil
+		}
+		return MessageEdited{ID: p.MessageID, Text: messageText(p.Text)}, nil
+	case "revoked":
+		if !validMessageID(p.MessageID) {
+			return nil, nil
+		}
+		return MessageRevoked{ID: p.MessageID}, nil
+	case "reaction":
+		sender := userID(p.SenderID)
+		if !validMessageID(p.MessageID) || !ValidChatID(sender) || p.T <= 0 || p.T > maxUnixSeconds {
+			return nil, nil
+		}
+		return ReactionSeen{MessageID: p.MessageID, SenderID: sender, Emoji: emoji(p.Text), At: unixTime(p.T)}, nil
+	case "typing":
+		sender := userID(p.SenderID)
+		if !ValidChatID(p.ChatID) || !ValidChatID(sender) {
+			return nil, nil
+		}
+		return TypingSeen{ChatID: p.ChatID, SenderID: sender, Typing: p.Typing}, nil
 	case "lost":
-		return nil, EventsLost{}, nil
+		return EventsLost{}, nil
 	}
-	return nil, nil, fmt.Errorf("unknown type of payload")
+	return nil, fmt.Errorf("unknown type of payload")
 }
+
+// maxEmojiRunes is above what the longest emoji has, a family of four with skin
+// tones.
+const maxEmojiRunes = 32
+
+// emoji shortens what is said to be one.
+func emoji(s string) string {
+	s = cleanName(s)
+	if r := []rune(s); len(r) > maxEmojiRunes {
+		s = string(r[:maxEmojiRunes])
+	}
+	return s
+}
+
+func unixTime(seconds float64) time.Time { return time.UnixMilli(int64(seconds * 1000)).UTC() }

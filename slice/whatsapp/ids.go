@@ -19,6 +19,8 @@ var (
 // Status broadcasts and newsletters are not chats here.
 func ValidChatID(s string) bool { return len(s) <= maxIDLength && chatID.MatchString(s) }
 
+func isGroup(id string) bool { return strings.HasSuffix(id, "@g.us") }
+
 func validMessageID(s string) bool {
 	return s != "" && len(s) <= maxIDLength && messageID.MatchString(s)
 }

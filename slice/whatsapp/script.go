@@ -14,7 +14,7 @@ const bindingName = "__sliceEvent"
 var agentFiles embed.FS
 
 // agentParts are the files of the agent in the order in which they are joined.
-var agentParts = []string{"base", "state", "models", "read", "send", "events", "start"}
+var agentParts = []string{"base", "state", "models", "read", "files", "send", "change", "profile", "events", "start"}
 
 // agentScript is what is evaluated in each document: one function, so that
 // nothing but its result gets into the page's own scope.

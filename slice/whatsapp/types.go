@@ -52,11 +52,12 @@ type Account struct {
 
 // Chat is a conversation as WhatsApp lists it.
 type Chat struct {
-	ID      string
-	Name    string
-	Phone   string // "" for groups and contacts known by LID only
-	IsGroup bool
-	Unread  int
+	ID       string
+	Name     string
+	Phone    string // "" for groups and contacts known by LID only
+	IsGroup  bool
+	ReadOnly bool // a group that was left, or where only admins write
+	Unread   int
 }
 
 // TypeCiphertext is the type of a message that is not decrypted yet; the same

@@ -10,7 +10,32 @@ const plainChat = async (chat) => {
     const entry = await lookUp(() => WPP.contact.getPnLidEntry(chatId));
     phone = id(entry && entry.phoneNumber);
   }
-  return { id: chatId, name, phone, is_group: isGroup, unread: Math.max(0, num(chat.unreadCount)) };
+  // In a group that was left, and in one where only admins write.
+  const readOnly = isGroup && (chat.isReadOnly === true || chat.canSend === false);
+  return { id: chatId, name, phone, is_group: isGroup, read_only: readOnly, unread: Math.max(0, num(chat.unreadCount)) };
+};
+
+// The body of other types is a thumbnail or markup.
+const BODY_IS_TEXT = new Set(['chat', 'list_response', 'buttons_response', 'template_button_reply']);
+const HAS_FILE = new Set(['image', 'video', 'gif', 'ptv', 'audio', 'ptt', 'document', 'sticker']);
+
+const plainText = (m) => {
+  if (BODY_IS_TEXT.has(m.type)) return str(m.body);
+  return str(m.caption) || str(m.pollName) || str(m.loc);
+};
+
+const plainMedia = (m) => {
+  if (!HAS_FILE.has(m.type)) return null;
+  const data = m.mediaData || {};
+  const first = (...values) => Math.max(0, num(values.map(Number).find((v) => v > 0)));
+  return {
+    mime_type: str(m.mimetype) || str(data.mimetype),
+    name: str(m.filename) || str(data.filename),
+    size: first(m.size, data.size),
+    width: first(m.width, data.fullWidth),
+    height: first(m.height, data.fullHeight),
+    seconds: first(m.duration, data.duration),
+  };
 };
 
 const plainMessage = (m) => {
@@ -25,8 +50,11 @@ const plainMessage = (m) => {
     sender_id: author,
     sender_name: str(m.notifyName) || str(m.senderObj && (m.senderObj.name || m.senderObj.pushname)),
     type: str(m.type),
-    text: m.type === 'chat' ? str(m.body) : str(m.caption),
+    text: plainText(m),
     ack: num(m.ack),
     t: num(m.t),
+    quoted: m.quotedStanzaID ? id(attempt(() => WPP.chat.getQuotedMsgKey(m), '')) : '',
+    edited: Boolean(m.latestEditMsgKey),
+    media: plainMedia(m),
   };
 };

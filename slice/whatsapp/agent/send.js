@@ -18,3 +18,13 @@ const sent = (r) => {
 };
 
 api.sendText = async (o) => sent(await WPP.chat.sendTextMessage(o.chat_id, o.text, sendOptions(o)));
+
+// A voice message is an audio of another kind.
+api.sendFile = async (o, key) => sent(await WPP.chat.sendFileMessage(o.chat_id, takeFile(key, o.name, o.mime_type), {
+  ...sendOptions(o),
+  type: o.type === 'voice' ? 'audio' : o.type,
+  isPtt: o.type === 'voice',
+  filename: o.name,
+  mimetype: o.mime_type,
+  ...(o.text ? { caption: o.text } : {}), // with an empty one WPP writes the file's name
+}));
