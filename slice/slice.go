@@ -84,7 +84,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),
-			CRM: s.inbox, Modules: s.modules, Hub: s.hub,
+			Session: s.engine, CRM: s.inbox, Modules: s.modules, Hub: s.hub,
 			Healthy: s.Healthy, Migrated: s.Migrated, Logger: log.With("part", "http"),
 		}),
 		ReadHeaderTimeout: readHeaderTimeout,

@@ -13,7 +13,6 @@ import (
 	"ipnoelp.io/platform/slice/crm"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/request"
-	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 const (
@@ -26,8 +25,6 @@ const (
 
 // CRM is what the API serves. Errors carry the code to answer with.
 type CRM interface {
-	Status(ctx context.Context) whatsapp.Status
-	Logout(ctx context.Context) error
 	Chats(ctx context.Context, limit int, after string) (inbox.ChatPage, error)
 	Messages(ctx context.Context, chatID string, limit int, before string) (inbox.MessagePage, error)
 	Send(ctx context.Context, chatID, text string, clientID *string) (inbox.Message, error)
@@ -38,6 +35,7 @@ type CRM interface {
 type Config struct {
 	Number   int    // this slice's
 	Token    string // what the gateway proves itself with
+	Session  Session
 	CRM      CRM
 	Modules  []crm.Module
 	Hub      *Hub
@@ -52,8 +50,7 @@ func New(cfg Config) http.Handler {
 	a := &api{cfg}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+healthPath, a.health)
-	mux.HandleFunc("GET /api/whatsapp", a.status)
-	mux.HandleFunc("POST /api/whatsapp/logout", a.logout)
+	registerSession(mux, cfg.Session)
 	mux.HandleFunc("GET /api/chats", a.chats)
 	mux.HandleFunc("GET /api/chats/{id}/messages", a.messages)
 	mux.HandleFunc("POST /api/chats/{id}/messages", a.send)
@@ -91,18 +88,6 @@ func (a *api) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	problem.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-}
-
-func (a *api) status(w http.ResponseWriter, r *http.Request) {
-	problem.WriteJSON(w, http.StatusOK, a.CRM.Status(r.Context()))
-}
-
-func (a *api) logout(w http.ResponseWriter, r *http.Request) {
-	if err := a.CRM.Logout(r.Context()); err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 func (a *api) chats(w http.ResponseWriter, r *http.Request) {
@@ -177,9 +162,6 @@ func document(w http.ResponseWriter, _ *http.Request) error {
 	}
 	return err
 }
-
-// sessionPath is below which nothing needs the database.
-const sessionPath = "/api/whatsapp"
 
 // requireData keeps requests from a database that is not migrated yet.
 func requireData(migrated func() bool, next http.Handler) http.Handler {

@@ -15,7 +15,6 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/problem"
 	"ipnoelp.io/platform/slice/crm/inbox"
-	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 const token = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
@@ -25,6 +24,7 @@ type recorder struct {
 	calls []string
 	panic bool
 	text  string
+	link  link
 }
 
 func (r *recorder) note(s string) {
@@ -34,11 +34,6 @@ func (r *recorder) note(s string) {
 	}
 }
 
-func (r *recorder) Status(context.Context) whatsapp.Status {
-	r.note("status")
-	return whatsapp.Status{State: whatsapp.StateReady}
-}
-func (r *recorder) Logout(context.Context) error { r.note("logout"); return nil }
 func (r *recorder) Chats(context.Context, int, string) (inbox.ChatPage, error) {
 	r.note("chats")
 	return inbox.ChatPage{Chats: []inbox.Chat{}}, nil
@@ -54,16 +49,14 @@ func (r *recorder) Send(_ context.Context, chat, text string, _ *string) (inbox.
 }
 func (r *recorder) MarkRead(context.Context, string) error { r.note("read"); return nil }
 
-func (r *recorder) AddViewer() func()                    { return func() {} }
-func (r *recorder) Look(context.Context) whatsapp.Status { return whatsapp.Status{} }
-
 func setup(t *testing.T) (*recorder, http.Handler, *bytes.Buffer) {
 	t.Helper()
 	crm, logged := &recorder{}, &bytes.Buffer{}
+	crm.link.note = crm.note
 	log := slog.New(slog.NewJSONHandler(logged, nil))
-	hub := NewHub(crm, log)
+	hub := NewHub(viewers{}, log)
 	t.Cleanup(hub.Close)
-	return crm, New(Config{Number: 42, Token: token, CRM: crm, Hub: hub, Migrated: func() bool { return true }, Healthy: func() bool { return true }, Logger: log}), logged
+	return crm, New(Config{Number: 42, Token: token, Session: &crm.link, CRM: crm, Hub: hub, Migrated: func() bool { return true }, Healthy: func() bool { return true }, Logger: log}), logged
 }
 
 func newRequest(method, path, body string) *http.Request {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -209,6 +210,10 @@ func (e *Engine) apply(s snapshot) {
 			break
 		}
 		next.QR = qr
+	case state == StatePairingCode:
+		next.PairingCode = s.pairingCode()
+	case state == StatePasskeyRequired:
+		next.Passkey = s.Passkey.passkey()
 	case state.Linked():
 		next.Account = s.account()
 	}
@@ -236,7 +241,8 @@ func (e *Engine) setLocked(next Status) {
 		next.Since = time.Now().UTC()
 		e.log.Info("whatsapp state", "state", next.State, "was", old.State, "reason", next.Reason)
 	}
-	if next.State == old.State && next.Reason == old.Reason && equalQR(next.QR, old.QR) && equalAccount(next.Account, old.Account) {
+	if next.State == old.State && next.Reason == old.Reason && equalQR(next.QR, old.QR) && equalAccount(next.Account, old.Account) &&
+		reflect.DeepEqual(next.PairingCode, old.PairingCode) && reflect.DeepEqual(next.Passkey, old.Passkey) {
 		return
 	}
 	e.status = next

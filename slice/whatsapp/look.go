@@ -35,6 +35,27 @@ func (e *Engine) watched() bool {
 	return e.viewers.Load() > 0 || time.Since(time.Unix(0, e.lastLook.Load())) < recentLook
 }
 
+// minRefresh is the least time between two codes that are asked for.
+const minRefresh = 2 * time.Second
+
+// Refresh replaces the QR code, however fresh it is, and ends the pairing by
+// code. In every other state it changes nothing.
+func (e *Engine) Refresh(ctx context.Context) (Status, error) {
+	e.lastLook.Store(time.Now().UnixNano())
+	_, s, err := e.active()
+	if err != nil {
+		return Status{}, err
+	}
+	state, _ := s.state()
+	switch {
+	case state == StatePairingCode:
+		return e.CancelPairingCode(ctx)
+	case state != StateQR && !s.stale(time.Now()), s.QR != "" && !s.QRIdle && time.Since(s.qrTime()) < minRefresh:
+		return e.Status(), nil
+	}
+	return e.link(ctx, "refreshQR")
+}
+
 // refreshQR asks WhatsApp for a new code, unless another call just did.
 func (e *Engine) refreshQR(ctx context.Context, timeout time.Duration) error {
 	e.refreshing.Lock()

@@ -94,7 +94,9 @@ func (e *Engine) Send(ctx context.Context, o Outgoing) (Sent, error) {
 			// Nothing was sent yet, whatever it was that failed.
 			return Sent{}, fmt.Errorf("%w: hand over a file: %w", ErrNotReady, err)
 		}
-		err = b.call(ctx, fileTimeout, &r, "sendFile", m, key)
+		if err = b.call(ctx, fileTimeout, &r, "sendFile", m, key); err != nil {
+			b.closeFile(ctx, key)
+		}
 	}
 	if err != nil {
 		return Sent{}, err

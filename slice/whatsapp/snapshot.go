@@ -7,20 +7,24 @@ import (
 
 // snapshot is what the agent tells about the page's state.
 type snapshot struct {
-	At            float64 `json:"at"`    // Unix milliseconds; orders the snapshots of one document
-	Ready         bool    `json:"ready"` // WPP is
-	Authenticated bool    `json:"authenticated"`
-	MainReady     bool    `json:"main_ready"`
-	Online        bool    `json:"online"`
-	NeedsUpdate   bool    `json:"needs_update"`
-	Mode          string  `json:"mode"`
-	Info          string  `json:"info"`
-	Logout        string  `json:"logout"`
-	QR            string  `json:"qr"`
-	QRAt          float64 `json:"qr_at"` // Unix milliseconds
-	QRIdle        bool    `json:"qr_idle"`
-	AccountID     string  `json:"account_id"`
-	AccountName   string  `json:"account_name"`
+	At            float64      `json:"at"`    // Unix milliseconds; orders the snapshots of one document
+	Ready         bool         `json:"ready"` // WPP is
+	Authenticated bool         `json:"authenticated"`
+	MainReady     bool         `json:"main_ready"`
+	Online        bool         `json:"online"`
+	NeedsUpdate   bool         `json:"needs_update"`
+	Mode          string       `json:"mode"`
+	Info          string       `json:"info"`
+	Logout        string       `json:"logout"`
+	QR            string       `json:"qr"`
+	QRAt          float64      `json:"qr_at"` // Unix milliseconds
+	QRIdle        bool         `json:"qr_idle"`
+	LinkCode      string       `json:"link_code"`
+	LinkAt        float64      `json:"link_at"` // Unix milliseconds
+	LinkError     string       `json:"link_error"`
+	Passkey       *pagePasskey `json:"passkey"`
+	AccountID     string       `json:"account_id"`
+	AccountName   string       `json:"account_name"`
 }
 
 // Reasons are written for the person who uses the CRM.
@@ -50,8 +54,12 @@ func (s snapshot) state() (State, string) {
 		return StateFailed, reasonNeedsUpdate
 	}
 	switch {
+	case !s.Authenticated && s.Passkey != nil:
+		return StatePasskeyRequired, reasonPasskey
+	case !s.Authenticated && s.pairingCode() != nil:
+		return StatePairingCode, ""
 	case !s.Authenticated && s.QR != "":
-		return StateQR, ""
+		return StateQR, s.linkReason()
 	case !s.Authenticated && s.Logout != "":
 		return StateLoggedOut, reasonLoggedOut
 	case !s.Authenticated && s.NeedsUpdate:
@@ -78,7 +86,7 @@ func (s snapshot) qrTime() time.Time { return time.UnixMilli(int64(s.QRAt)) }
 
 // stale reports whether a person who looks at the code now could not use it.
 func (s snapshot) stale(now time.Time) bool {
-	if !s.Ready || s.Authenticated {
+	if !s.Ready || s.Authenticated || s.LinkCode != "" || s.Passkey != nil {
 		return false
 	}
 	return s.QRIdle || s.QR == "" || now.Sub(s.qrTime()) > qrOverdue

@@ -29,11 +29,13 @@ func (s State) Linked() bool {
 
 // Status is the state of the session with what belongs to it.
 type Status struct {
-	State   State     `json:"state"`
-	QR      *QR       `json:"qr"`      // only in StateQR
-	Account *Account  `json:"account"` // only when linked
-	Reason  string    `json:"reason"`  // for a person; why failed, offline, conflict
-	Since   time.Time `json:"since"`   // when the state was entered
+	State       State        `json:"state"`
+	QR          *QR          `json:"qr"`           // only in StateQR
+	PairingCode *PairingCode `json:"pairing_code"` // only in StatePairingCode
+	Passkey     *Passkey     `json:"passkey"`      // only in StatePasskeyRequired
+	Account     *Account     `json:"account"`      // only when linked
+	Reason      string       `json:"reason"`       // for a person; why failed, offline, conflict
+	Since       time.Time    `json:"since"`        // when the state was entered
 }
 
 // QR is the code that links a phone.
@@ -41,6 +43,22 @@ type QR struct {
 	Text      string    `json:"text"`
 	Image     string    `json:"image"` // a PNG as data URI
 	ExpiresAt time.Time `json:"expires_at"`
+}
+
+// PairingCode is typed on the phone to link it.
+type PairingCode struct {
+	Code      string    `json:"code"`
+	ExpiresAt time.Time `json:"expires_at"` // another one follows, five times
+}
+
+// Passkey is what WhatsApp asks of a passkey (WebAuthn's request options).
+// Binary values are base64url.
+type Passkey struct {
+	RPID             string    `json:"rp_id"`
+	Challenge        string    `json:"challenge"`
+	AllowCredentials []string  `json:"allow_credentials"`
+	UserVerification string    `json:"user_verification"`
+	ExpiresAt        time.Time `json:"expires_at"`
 }
 
 // Account is the linked WhatsApp account.

@@ -10,22 +10,6 @@ import (
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
-// Status returns the session's status for a person who looks at it.
-func (s *Service) Status(ctx context.Context) whatsapp.Status { return s.wa.Look(ctx) }
-
-// Logout ends the link to the phone; without a link it does nothing. It returns
-// ErrUnavailable while the page cannot be asked.
-func (s *Service) Logout(ctx context.Context) error {
-	err := s.wa.Logout(ctx)
-	switch {
-	case errors.Is(err, whatsapp.ErrNotReady):
-		return platform.Errorf(platform.ErrUnavailable, "WhatsApp Web is still starting. Try again in a moment.").WithCause(err)
-	case err != nil:
-		return platform.Errorf(platform.ErrBadGateway, "WhatsApp did not end the link. Try again, or end it on the phone.").WithCause(err)
-	}
-	return nil
-}
-
 // Chats returns a page of chats, latest activity first.
 func (s *Service) Chats(ctx context.Context, limit int, after string) (ChatPage, error) {
 	c, err := request.ParseCursor("cursor", after)

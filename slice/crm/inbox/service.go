@@ -17,8 +17,6 @@ import (
 type WhatsApp interface {
 	// Status returns the present status at once.
 	Status() whatsapp.Status
-	// Look returns the status for a person; it may refresh the QR code first.
-	Look(ctx context.Context) whatsapp.Status
 	// Send hands over a message. Other errors leave open whether it was sent.
 	Send(ctx context.Context, o whatsapp.Outgoing) (whatsapp.Sent, error)
 	// Chats returns the chats with the latest activity.
@@ -26,8 +24,6 @@ type WhatsApp interface {
 	// Messages returns the latest messages of a chat, before a message unless
 	// before is "", oldest first.
 	Messages(ctx context.Context, chatID string, count int, before string) ([]whatsapp.Message, error)
-	// Logout ends the link to the phone.
-	Logout(ctx context.Context) error
 }
 
 // Publisher tells the clients that are connected. It must not wait for them.

@@ -40,6 +40,10 @@ const register = () => {
   const on = (name, f) => { attempt(() => WPP.on(name, f)); };
   on('conn.auth_code_change', (c) => { setCode(c); changed(); });
   on('conn.qrcode_idle', () => { idle = true; changed(); });
+  on('conn.link_code_change', (c) => { setLink(c); changed(); });
+  on('conn.link_code_expired', () => { setLink('', 'expired'); changed(); });
+  on('conn.link_code_error', (error) => { setLink('', linkError(error)); changed(); });
+  passkey.changed = changed;
   on('conn.logout_reason', (reason) => { logout = String(reason || 'logout'); changed(); });
   on('conn.logout', () => { logout = logout || 'logout'; changed(); });
   for (const name of ['conn.authenticated', 'conn.require_auth', 'conn.main_init', 'conn.main_loaded', 'conn.main_ready',

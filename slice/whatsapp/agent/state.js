@@ -36,6 +36,8 @@ const snapshot = async () => {
     s.qr_at = codeAt;
     s.qr_idle = idle;
   }
+  addLink(s);
+  addPasskey(s);
   return s;
 };
 
