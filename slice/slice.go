@@ -26,6 +26,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/campaigns"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/crm/webhooks"
@@ -79,6 +80,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.events = event.NewBus(db, s.hub)
 	s.inbox = inbox.NewService(inbox.NewStore(db), s.engine, s.hub, log.With("part", "inbox"), cfg.ReconcileEvery)
 	s.modules = []crm.Module{
+		campaigns.New(db, s.events, s.engine, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
 	}
 	s.server = &http.Server{
