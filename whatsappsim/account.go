@@ -2,10 +2,6 @@ package whatsappsim
 
 import (
 	"cmp"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
-	"encoding/hex"
 	"slices"
 	"strings"
 	"time"
@@ -13,48 +9,41 @@ import (
 
 // account is one phone with WhatsApp on it. World.mu guards all of it.
 type account struct {
-	Phone      string           `json:"phone"`
-	Name       string           `json:"name"`
-	CreatedAt  time.Time        `json:"created_at"`
-	Seq        int64            `json:"seq"` // of the latest change
-	Chats      map[string]*chat `json:"chats"`
-	Messages   []*message       `json:"messages"` // in the order in which they were written
-	Devices    map[int]*device  `json:"devices"`
-	LastDevice int              `json:"last_device"`
-	Faults     []string         `json:"faults,omitempty"` // for the next incoming messages
-	byID       map[string]*message
-	sessions   map[*session]struct{}
+	Phone      string              `json:"phone"`
+	Name       string              `json:"name"`
+	CreatedAt  time.Time           `json:"created_at"`
+	Seq        int64               `json:"seq"` // of the latest change
+	Chats      map[string]*chat    `json:"chats"`
+	Contacts   map[string]*contact `json:"contacts,omitempty"`
+	Messages   []*message          `json:"messages"`       // in the order in which they were written
+	Keep       int                 `json:"keep,omitempty"` // so many messages, when it is more than usual
+	Devices    map[int]*device     `json:"devices"`
+	LastDevice int                 `json:"last_device"`
+	Faults     []string            `json:"faults,omitempty"`      // for the next incoming messages
+	SendFaults []string            `json:"send_faults,omitempty"` // for the next outgoing messages
+	LinkFaults []string            `json:"link_faults,omitempty"` // for the next devices to be linked
+	FileFaults []string            `json:"file_faults,omitempty"` // for the next downloads
+
+	byID     map[string]*message
+	changes  []change        // ascending; one whose item has changed again is stale
+	files    map[string]bool // hashes that its devices may fetch
+	held     []*message      // written, but delivered after the next one
+	sessions map[*session]struct{}
+	unsaved  bool
+	saved    []byte // as it is in the state file
 }
 
-// chat is a conversation with one customer.
+// chat is a conversation with one customer or a group.
 type chat struct {
 	ID        string    `json:"id"`
 	Name      string    `json:"name"`
-	Unread    int       `json:"unread"` // -1: marked as unread by hand
-	Time      int64     `json:"t"`      // of the latest message, in Unix seconds
+	Group     *group    `json:"group,omitempty"` // not changed once it is made
+	Unread    int       `json:"unread"`          // -1: marked as unread by hand
+	Time      int64     `json:"t"`               // of the latest message, in Unix seconds
 	Composing bool      `json:"composing,omitempty"`
+	History   bool      `json:"history,omitempty"` // from before: devices do not announce it
 	Seq       int64     `json:"seq"`
 	composing time.Time // until when
-}
-
-// Acks as WhatsApp counts them.
-const (
-	ackPending   = 0
-	ackSent      = 1
-	ackDelivered = 2
-	ackRead      = 3
-)
-
-type message struct {
-	ID     string `json:"id"` // "true_4917012345@c.us_3EB0…": from me, chat, key
-	Chat   string `json:"chat"`
-	FromMe bool   `json:"from_me"`
-	Text   string `json:"text"`
-	Ack    int    `json:"ack"`
-	Time   int64  `json:"t"`               // Unix seconds
-	Order  int64  `json:"order"`           // the sequence number that it was written under
-	Seq    int64  `json:"seq"`             // of its latest change
-	Fault  string `json:"fault,omitempty"` // how devices are to treat its arrival
 }
 
 // device is a linked device. The credential itself is only on the device.
@@ -63,6 +52,24 @@ type device struct {
 	CredentialHash string    `json:"credential_hash"`
 	LinkedAt       time.Time `json:"linked_at"`
 	LastSeen       time.Time `json:"last_seen"`
+}
+
+// change is an item under the sequence number that it had.
+type change struct {
+	seq     int64
+	chat    *chat
+	contact *contact
+	message *message
+}
+
+func (ch change) stale() bool {
+	switch {
+	case ch.chat != nil:
+		return ch.chat.Seq != ch.seq
+	case ch.contact != nil:
+		return ch.contact.Seq != ch.seq
+	}
+	return ch.message.Seq != ch.seq
 }
 
 func newAccount(phone, name string, now time.Time) *account {
@@ -76,14 +83,35 @@ func (a *account) init() {
 	if a.Chats == nil {
 		a.Chats = make(map[string]*chat)
 	}
+	if a.Contacts == nil {
+		a.Contacts = make(map[string]*contact)
+	}
 	if a.Devices == nil {
 		a.Devices = make(map[int]*device)
 	}
+	a.unsaved = true
 	a.sessions = make(map[*session]struct{})
+	a.files = make(map[string]bool)
 	a.byID = make(map[string]*message, len(a.Messages))
+	for _, c := range a.Chats {
+		a.changes = append(a.changes, change{seq: c.Seq, chat: c})
+		if c.Group == nil && a.Contacts[c.ID] == nil { // a state from before there were contacts
+			phone, _ := strings.CutSuffix(c.ID, "@c.us")
+			k := a.meet(c.ID, phone)
+			k.Name, k.Seq = c.Name, c.Seq
+		}
+	}
+	for _, c := range a.Contacts {
+		a.changes = append(a.changes, change{seq: c.Seq, contact: c})
+	}
 	for _, m := range a.Messages {
 		a.byID[m.ID] = m
+		a.changes = append(a.changes, change{seq: m.Seq, message: m})
+		if m.Media != nil {
+			a.files[m.Media.Hash] = true
+		}
 	}
+	slices.SortStableFunc(a.changes, func(x, y change) int { return cmp.Compare(x.seq, y.seq) })
 }
 
 // nextSeq never repeats a number, even if the latest changes were lost in a
@@ -93,79 +121,101 @@ func (a *account) nextSeq(now time.Time) int64 {
 	return a.Seq
 }
 
+func (a *account) touchChat(c *chat, now time.Time) {
+	c.Seq = a.nextSeq(now)
+	a.changed(change{seq: c.Seq, chat: c})
+}
+
+func (a *account) touchContact(c *contact, now time.Time) {
+	c.Seq = a.nextSeq(now)
+	a.changed(change{seq: c.Seq, contact: c})
+}
+
+func (a *account) touch(m *message, now time.Time) {
+	m.Seq = a.nextSeq(now)
+	a.changed(change{seq: m.Seq, message: m})
+}
+
+// staleRoom is how many stale changes are kept before they are swept out.
+const staleRoom = 1000
+
+func (a *account) changed(ch change) {
+	a.unsaved = true
+	a.changes = append(a.changes, ch)
+	if len(a.changes) > 2*(len(a.Chats)+len(a.Contacts)+len(a.Messages))+staleRoom {
+		a.changes = slices.DeleteFunc(a.changes, change.stale)
+	}
+}
+
 // add appends a message and forgets the oldest one above the limit.
 func (a *account) add(m *message, now time.Time) {
-	m.Time = now.Unix()
-	m.Seq = a.nextSeq(now)
-	m.Order = m.Seq
+	if m.Time == 0 {
+		m.Time = now.Unix()
+	}
 	a.Messages = append(a.Messages, m)
 	a.byID[m.ID] = m
-	if over := len(a.Messages) - maxMessagesPerAccount; over > 0 {
-		for _, old := range a.Messages[:over] {
-			delete(a.byID, old.ID)
-		}
-		a.Messages = slices.Clone(a.Messages[over:])
+	if m.Media != nil {
+		a.files[m.Media.Hash] = true
+	}
+	a.touch(m, now)
+	if m.Order == 0 {
+		m.Order = m.Seq
+	}
+	for len(a.Messages) > max(a.Keep, defaultMessagesPerAccount) {
+		old := a.Messages[0]
+		delete(a.byID, old.ID)
+		old.Seq = 0 // its changes are stale
+		a.Messages[0], a.Messages = nil, a.Messages[1:]
 	}
 }
 
 // ack raises a message's ack; it never falls.
 func (a *account) ack(m *message, ack int, now time.Time) bool {
-	if m.Ack >= ack {
+	if m.Ack >= ack || m.Ack < ackPending {
 		return false
 	}
 	m.Ack = ack
-	m.Seq = a.nextSeq(now)
+	a.touch(m, now)
 	return true
 }
 
 // update is what a device or a phone page has not seen yet.
 type update struct {
 	Cursor   int64     `json:"cursor"`
+	Contacts []contact `json:"contacts,omitempty"`
 	Chats    []chat    `json:"chats"`
 	Messages []message `json:"messages"`
 	more     bool      // there is more after the cursor
 }
 
-func (u update) empty() bool { return len(u.Chats) == 0 && len(u.Messages) == 0 }
+func (u update) empty() bool { return len(u.Chats)+len(u.Messages)+len(u.Contacts) == 0 }
 
 // since returns copies of what changed after cursor, oldest change first and
 // at most one update's worth.
 func (a *account) since(cursor int64, now time.Time) update {
 	u := update{Cursor: cursor}
-	if a.Seq <= cursor {
-		return u
-	}
-	type change struct {
-		seq int64
-		c   *chat
-		m   *message
-	}
-	var changes []change
-	for _, c := range a.Chats {
-		if c.Seq > cursor {
-			changes = append(changes, change{seq: c.Seq, c: c})
+	first, _ := slices.BinarySearchFunc(a.changes, cursor+1, func(ch change, seq int64) int { return cmp.Compare(ch.seq, seq) })
+	items, size := 0, 0
+	for _, ch := range a.changes[first:] {
+		if ch.stale() {
+			continue
 		}
-	}
-	for _, m := range a.Messages {
-		if m.Seq > cursor {
-			changes = append(changes, change{seq: m.Seq, m: m})
-		}
-	}
-	slices.SortFunc(changes, func(x, y change) int { return cmp.Compare(x.seq, y.seq) })
-	size := 0
-	for i, ch := range changes {
-		if i > 0 && (i >= maxUpdateItems || size >= maxUpdateBytes) {
+		if items > 0 && (items >= maxUpdateItems || size >= maxUpdateBytes) {
 			u.more = true
 			return u
 		}
 		u.Cursor = ch.seq
-		if ch.c != nil {
-			c := *ch.c
+		items++
+		switch {
+		case ch.chat != nil:
+			c := *ch.chat
 			c.Composing = c.composing.After(now)
 			u.Chats = append(u.Chats, c)
-		} else {
-			u.Messages = append(u.Messages, *ch.m)
-			size += len(ch.m.Text)
+		case ch.contact != nil:
+			u.Contacts = append(u.Contacts, *ch.contact)
+		default:
+			u.Messages = append(u.Messages, *ch.message)
+			size += len(ch.message.Text)
 		}
 	}
 	u.Cursor = max(u.Cursor, a.Seq)
@@ -179,41 +229,21 @@ func (a *account) wake() {
 	}
 }
 
-// takeFault removes and returns the next fault that waits for a message.
-func (a *account) takeFault() string {
-	if len(a.Faults) == 0 {
+// tell sends a frame to every device that is connected.
+func (a *account) tell(f serverFrame) {
+	for s := range a.sessions {
+		if s.device != 0 {
+			s.tell(f)
+		}
+	}
+}
+
+// take removes and returns the first of a list of faults; "" when it is empty.
+func take(faults *[]string) string {
+	if len(*faults) == 0 {
 		return ""
 	}
-	f := a.Faults[0]
-	a.Faults = a.Faults[1:]
+	f := (*faults)[0]
+	*faults = (*faults)[1:]
 	return f
-}
-
-func chatID(phone string) string { return phone + "@c.us" }
-
-// messageID is the serialized key of a message.
-func messageID(fromMe bool, chat, key string) string {
-	if fromMe {
-		return "true_" + chat + "_" + key
-	}
-	return "false_" + chat + "_" + key
-}
-
-// newMessageKey has the form of a key that a phone makes.
-func newMessageKey() string {
-	var b [10]byte
-	rand.Read(b[:]) // never fails
-	return "3A" + strings.ToUpper(hex.EncodeToString(b[:]))
-}
-
-// newSecret returns 256 random bits as text.
-func newSecret() string {
-	var b [32]byte
-	rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
-}
-
-func hashSecret(secret string) string {
-	h := sha256.Sum256([]byte(secret))
-	return hex.EncodeToString(h[:])
 }

@@ -84,9 +84,21 @@ func (c *Client) Logout(ctx context.Context, phone string) error {
 	return c.do(ctx, http.MethodPost, accountPath(phone, "logout"), nil, nil)
 }
 
-// Fault plays a fault, such as FaultConflict.
+// Fault plays a fault, such as FaultConflict, once.
 func (c *Client) Fault(ctx context.Context, phone, fault string) error {
-	return c.do(ctx, http.MethodPost, accountPath(phone, "faults"), map[string]string{"fault": fault}, nil)
+	return c.FaultTimes(ctx, phone, fault, 1)
+}
+
+// FaultTimes plays a fault that waits for something, such as FaultSendFailure,
+// on the next count occasions.
+func (c *Client) FaultTimes(ctx context.Context, phone, fault string, count int) error {
+	return c.do(ctx, http.MethodPost, accountPath(phone, "faults"), map[string]any{"fault": fault, "count": count}, nil)
+}
+
+// PageFault plays a fault, such as FaultNeverReady, in the next count pages
+// that are loaded.
+func (c *Client) PageFault(ctx context.Context, fault string, count int) error {
+	return c.do(ctx, http.MethodPost, "/control/faults", map[string]any{"fault": fault, "count": count}, nil)
 }
 
 func accountPath(phone, what string) string {
@@ -97,21 +109,33 @@ func accountPath(phone, what string) string {
 const maxAnswer = 64 << 20
 
 func (c *Client) do(ctx context.Context, method, path string, in, out any) error {
-	operation := method + " " + path
 	var body io.Reader
 	if in != nil {
 		data, err := json.Marshal(in)
 		if err != nil {
-			return fmt.Errorf("%s: %w", operation, err)
+			return fmt.Errorf("%s %s: %w", method, path, err)
 		}
 		body = bytes.NewReader(data)
 	}
+	data, _, err := c.roundTrip(ctx, method, path, "application/json", body)
+	if err != nil || out == nil {
+		return err
+	}
+	if err := json.Unmarshal(data, out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+// roundTrip returns the answer's body and its content type.
+func (c *Client) roundTrip(ctx context.Context, method, path, contentType string, body io.Reader) ([]byte, string, error) {
+	operation := method + " " + path
 	req, err := http.NewRequestWithContext(ctx, method, c.BaseURL+path, body)
 	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
+		return nil, "", fmt.Errorf("%s: %w", operation, err)
 	}
-	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
 	}
 	client := c.HTTP
 	if client == nil {
@@ -119,25 +143,19 @@ func (c *Client) do(ctx context.Context, method, path string, in, out any) error
 	}
 	resp, err := client.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
+		return nil, "", fmt.Errorf("%s: %w", operation, err)
 	}
 	defer resp.Body.Close()
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
+		return nil, "", fmt.Errorf("%s: %w", operation, err)
 	}
 	if resp.StatusCode >= 300 {
 		refused := &ClientError{Operation: operation}
 		if json.Unmarshal(data, &refused.Details) != nil || refused.Details.Status == 0 {
 			refused.Details = problem.Details{Status: resp.StatusCode, Detail: resp.Status}
 		}
-		return refused
+		return nil, "", refused
 	}
-	if out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(data, out); err != nil {
-		return fmt.Errorf("%s: %w", operation, err)
-	}
-	return nil
+	return data, resp.Header.Get("Content-Type"), nil
 }

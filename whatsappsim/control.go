@@ -46,23 +46,13 @@ func (s *Server) scan(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) customerWrites(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		From     string `json:"from"`
-		FromName string `json:"from_name"`
-		Text     string `json:"text"`
-	}
+	var in CustomerMessage
 	if err := problem.DecodeJSON(w, r, maxControlBody, &in); err != nil {
 		problem.Write(w, err)
 		return
 	}
-	id, err := s.world.customerWrites(r.PathValue("phone"), in.From, in.FromName, in.Text)
-	if err != nil {
-		problem.Write(w, err)
-		return
-	}
-	problem.WriteJSON(w, http.StatusCreated, struct {
-		ID string `json:"id"`
-	}{id})
+	id, err := s.world.customerSends(r.PathValue("phone"), in, "", nil)
+	created(w, id, err)
 }
 
 func (s *Server) messages(w http.ResponseWriter, r *http.Request) {
@@ -99,14 +89,36 @@ func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) fault(w http.ResponseWriter, r *http.Request) {
-	var in struct {
-		Fault string `json:"fault"`
-	}
+	in := faultInput{Count: 1}
 	if err := problem.DecodeJSON(w, r, maxControlBody, &in); err != nil {
 		problem.Write(w, err)
 		return
 	}
-	noContent(w, s.world.fault(r.PathValue("phone"), in.Fault))
+	noContent(w, s.world.fault(r.PathValue("phone"), in.Fault, in.Count))
+}
+
+func (s *Server) pageFault(w http.ResponseWriter, r *http.Request) {
+	in := faultInput{Count: 1}
+	if err := problem.DecodeJSON(w, r, maxControlBody, &in); err != nil {
+		problem.Write(w, err)
+		return
+	}
+	noContent(w, s.world.pageFault(in.Fault, in.Count))
+}
+
+type faultInput struct {
+	Fault string `json:"fault"`
+	Count int    `json:"count"` // how often, for a fault that waits; 1 unless it is said
+}
+
+func created(w http.ResponseWriter, id string, err error) {
+	if err != nil {
+		problem.Write(w, err)
+		return
+	}
+	problem.WriteJSON(w, http.StatusCreated, struct {
+		ID string `json:"id"`
+	}{id})
 }
 
 func noContent(w http.ResponseWriter, err error) {

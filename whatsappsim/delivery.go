@@ -41,6 +41,9 @@ func (d *delivery) addStored() {
 	defer d.world.mu.Unlock()
 	for _, a := range d.world.accounts {
 		for _, m := range a.Messages {
+			if m.FromMe && m.Ack == ackPending { // its ack was delayed
+				a.ack(m, ackSent, d.world.now())
+			}
 			if m.FromMe && m.Ack == ackSent {
 				d.add(a.Phone, m.ID)
 			}
@@ -76,7 +79,15 @@ func (w *world) delivered(phone, id string) {
 		return
 	}
 	if m, ok := a.byID[id]; ok && a.ack(m, ackDelivered, w.now()) {
-		a.wake()
-		w.changed()
+		w.acked(a, m)
 	}
+}
+
+// acked makes a raised ack known. World.mu must be held.
+func (w *world) acked(a *account, m *message) {
+	if m.Fault == FaultDuplicateAck {
+		a.tell(serverFrame{Type: "ack", Message: &message{ID: m.ID, Ack: m.Ack}})
+	}
+	a.wake()
+	w.save(a)
 }

@@ -24,8 +24,14 @@ type deviceFrame struct {
 	Keys       []string `json:"keys"`
 	Chat       string   `json:"chat"`
 	Key        string   `json:"key"`
-	Text       string   `json:"text"`
-	State      string   `json:"state"`
+	Text       string   `json:"text"`  // of a reaction: the emoji
+	State      string   `json:"state"` // of a presence
+	Kind       string   `json:"kind"`  // of a message; "" is a text
+	Media      *media   `json:"media"`
+	Quoted     string   `json:"quoted"`
+	ID         string   `json:"id"`          // of the message that is edited, revoked or reacted to
+	Phone      string   `json:"phone"`       // link_code
+	ClientData string   `json:"client_data"` // passkey_response: base64url, as WebAuthn has it
 }
 
 // serverFrame is what a device is sent.
@@ -35,11 +41,19 @@ type serverFrame struct {
 	Ref        string       `json:"ref,omitempty"`        // ref: the first part of the QR code
 	Credential string       `json:"credential,omitempty"` // linked
 	Me         *AccountInfo `json:"me,omitempty"`         // linked, welcome
+	LID        string       `json:"lid,omitempty"`        // linked, welcome: the account's own
 	Update     *update      `json:"update,omitempty"`     // update, synced
-	Message    *message     `json:"message,omitempty"`    // result of send
+	Message    *message     `json:"message,omitempty"`    // result of send and the like; ack: which one again
+	Contact    *contact     `json:"contact,omitempty"`    // result of exists
 	Exists     *bool        `json:"exists,omitempty"`     // result of exists
 	Error      string       `json:"error,omitempty"`      // result: why it was refused
 	Fault      string       `json:"fault,omitempty"`      // fault: which one to play
+	Chat       string       `json:"chat,omitempty"`       // presence
+	Sender     string       `json:"sender,omitempty"`     // presence
+	State      string       `json:"state,omitempty"`      // presence
+	Code       string       `json:"code,omitempty"`       // link_code
+	Lifetime   int64        `json:"lifetime,omitempty"`   // link_code: milliseconds
+	Challenge  string       `json:"challenge,omitempty"`  // passkey: base64url
 }
 
 // conn is one device's connection. All writes are made by the goroutine that
@@ -151,16 +165,16 @@ func (c *conn) serve(ctx context.Context) error {
 	return c.serveLinked(ctx, credential, 0)
 }
 
-// pair shows references to the page until one is scanned.
+// pair shows references, and a code to type where the page wants one, until
+// the page is linked.
 func (c *conn) pair(ctx context.Context, keys [3]string) (credential string, err error) {
-	p := &pairing{keys: keys, linked: make(chan link, 1)}
-	ref, shown := "", 0
+	p, shown := newPairing(keys), 0
 	defer func() {
-		c.world.withdraw(ref)
+		c.world.leavePairing(p)
 		if err == nil {
 			return
 		}
-		select { // the code may have been scanned while the page went away
+		select { // it may have been linked while it went away
 		case l := <-p.linked:
 			c.world.forget(l.credential)
 		default:
@@ -168,6 +182,9 @@ func (c *conn) pair(ctx context.Context, keys [3]string) (credential string, err
 	}()
 	rotate := time.NewTimer(0)
 	defer rotate.Stop()
+	passkey := time.NewTimer(0)
+	passkey.Stop()
+	defer passkey.Stop()
 	alive := time.NewTicker(aliveEvery)
 	defer alive.Stop()
 	for {
@@ -176,30 +193,52 @@ func (c *conn) pair(ctx context.Context, keys [3]string) (credential string, err
 		case <-ctx.Done():
 			return "", ctx.Err()
 		case l := <-p.linked:
-			if err := c.write(ctx, serverFrame{Type: "linked", Credential: l.credential, Me: &l.info}); err != nil {
+			if err := c.write(ctx, serverFrame{Type: "linked", Credential: l.credential, LID: l.lid, Me: &l.info}); err != nil {
 				c.world.forget(l.credential)
 				return "", err
 			}
 			return l.credential, nil
+		case f = <-p.notes:
+			switch f.Type {
+			case "passkey":
+				rotate.Stop()
+				passkey.Reset(c.config.PasskeyLifetime)
+			case "passkey_failed":
+				passkey.Stop()
+				shown = 0
+				rotate.Reset(0)
+			}
+		case <-passkey.C:
+			c.world.answerPasskey(p, "")
+			continue
 		case in, ok := <-c.frames:
 			if !ok {
 				return "", errGone
 			}
-			if in.Type != "refresh" {
+			switch in.Type {
+			case "refresh":
+				shown = 0
+				rotate.Reset(0)
+				continue
+			case "link_code":
+				f = c.linkCode(p, in.Phone)
+			case "link_code_cancel":
+				c.world.withdrawCode(p)
+				continue
+			case "passkey_response":
+				c.world.answerPasskey(p, in.ClientData)
+				continue
+			default:
 				return "", fmt.Errorf("%w: %q before the device is linked", errProtocol, in.Type)
 			}
-			shown = 0
-			rotate.Reset(0)
-			continue
 		case <-rotate.C:
 			if shown == c.config.QRRotations {
-				c.world.withdraw(ref)
+				c.world.withdraw(p)
 				f.Type = "idle"
 				break
 			}
 			shown++
-			ref = c.world.offer(ref, p, c.config.QRLifetime)
-			f.Type, f.Ref = "ref", ref
+			f.Type, f.Ref = "ref", c.world.offer(p, c.config.QRLifetime)
 			rotate.Reset(c.config.QRLifetime)
 		case <-alive.C:
 		}
@@ -207,6 +246,14 @@ func (c *conn) pair(ctx context.Context, keys [3]string) (credential string, err
 			return "", err
 		}
 	}
+}
+
+func (c *conn) linkCode(p *pairing, phone string) serverFrame {
+	if phoneFault(phone) != "" {
+		return serverFrame{Type: "link_code_error", Error: "invalid_phone"}
+	}
+	lifetime := c.config.LinkCodeLifetime
+	return serverFrame{Type: "link_code", Code: c.world.offerCode(p, phone, lifetime), Lifetime: lifetime.Milliseconds()}
 }
 
 // serveLinked brings a device up to date and keeps it there.
@@ -230,7 +277,7 @@ func (c *conn) serveLinked(ctx context.Context, credential string, cursor int64)
 			}
 			if !welcome {
 				welcome = true
-				if err := c.write(ctx, serverFrame{Type: "welcome", Me: &v.info}); err != nil {
+				if err := c.write(ctx, serverFrame{Type: "welcome", Me: &v.info, LID: v.lid}); err != nil {
 					return err
 				}
 			}
@@ -245,6 +292,11 @@ func (c *conn) serveLinked(ctx context.Context, credential string, cursor int64)
 			}
 			if f.Type == "synced" || !v.empty() {
 				if err := c.write(ctx, f); err != nil {
+					return err
+				}
+			}
+			for _, note := range v.notes {
+				if err := c.write(ctx, note); err != nil {
 					return err
 				}
 			}
@@ -263,6 +315,9 @@ func (c *conn) serveLinked(ctx context.Context, credential string, cursor int64)
 			f, err := c.world.request(s, in)
 			if err != nil {
 				return err
+			}
+			if f.Type == "" {
+				continue
 			}
 			if err := c.write(ctx, f); err != nil {
 				return err

@@ -319,10 +319,10 @@ func TestOldMessagesAreForgotten(t *testing.T) {
 	t.Parallel()
 	a := newAccount(testPhone, "Ana", time.Now())
 	now := time.Now()
-	for i := range maxMessagesPerAccount + 3 {
+	for i := range defaultMessagesPerAccount + 3 {
 		a.add(&message{ID: fmt.Sprint(i)}, now)
 	}
-	if len(a.Messages) != maxMessagesPerAccount || len(a.byID) != maxMessagesPerAccount || a.Messages[0].ID != "3" {
+	if len(a.Messages) != defaultMessagesPerAccount || len(a.byID) != defaultMessagesPerAccount || a.Messages[0].ID != "3" {
 		t.Errorf("%d messages, %d ids, first %s", len(a.Messages), len(a.byID), a.Messages[0].ID)
 	}
 }

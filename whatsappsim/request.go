@@ -2,12 +2,21 @@ package whatsappsim
 
 import (
 	"fmt"
+	"slices"
 	"time"
+)
+
+// editableFor is how long a message can be edited, revocableFor how long it
+// can be deleted for everyone, as in WhatsApp.
+const (
+	editableFor  = 15 * time.Minute
+	revocableFor = 60 * time.Hour
 )
 
 // request does what a linked device asks for. A request can be repeated: after
 // a lost connection the device cannot know whether it was done. An error is
-// one of the protocol and ends the connection.
+// one of the protocol and ends the connection. A result without a type comes
+// later.
 func (w *world) request(s *session, f deviceFrame) (serverFrame, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -18,7 +27,9 @@ func (w *world) request(s *session, f deviceFrame) (serverFrame, error) {
 	}
 	switch f.Type {
 	case "send":
-		w.deviceSends(a, f, &out)
+		w.deviceSends(s, f, &out)
+	case "edit", "revoke", "react":
+		w.deviceChanges(a, f, &out)
 	case "read":
 		if c, ok := a.Chats[f.Chat]; ok {
 			w.setUnread(a, c, 0)
@@ -32,15 +43,21 @@ func (w *world) request(s *session, f deviceFrame) (serverFrame, error) {
 		if c, ok := a.Chats[f.Chat]; ok {
 			now := w.now()
 			c.composing = time.Time{}
-			if f.State == "composing" {
+			if f.State == "composing" || f.State == "recording" {
 				c.composing = now.Add(composingFor)
 			}
-			c.Seq = a.nextSeq(now)
+			a.touchChat(c, now)
 			a.wake()
 		}
 	case "exists":
-		exists := chatFault(f.Chat) == ""
+		exists := chatFault(f.Chat) == "" && !isGroup(f.Chat)
 		out.Exists = &exists
+		if k := a.Contacts[f.Chat]; k != nil {
+			copied := *k
+			out.Contact = &copied
+		} else if phone, ok := cutPhone(f.Chat); ok && exists {
+			out.Contact = &contact{ID: f.Chat, Phone: phone, LID: lidOf(phone)}
+		}
 	case "logout":
 		w.unlink(a, s.device)
 	default:
@@ -50,19 +67,18 @@ func (w *world) request(s *session, f deviceFrame) (serverFrame, error) {
 }
 
 // deviceSends stores what a device sends and acknowledges it as sent.
-func (w *world) deviceSends(a *account, f deviceFrame, out *serverFrame) {
-	id := messageID(true, f.Chat, f.Key)
+func (w *world) deviceSends(s *session, f deviceFrame, out *serverFrame) {
+	a := s.account
+	id := messageID(true, f.Chat, f.Key, a.lid())
 	m, ok := a.byID[id]
 	if !ok {
-		switch {
-		case chatFault(f.Chat) != "" || f.Chat == chatID(a.Phone):
-			out.Error = "invalid_chat"
-		case !keyPattern.MatchString(f.Key):
-			out.Error = "invalid_key"
-		case textFault(f.Text) != "":
-			out.Error = "invalid_text"
+		if out.Error = a.sendFault(f); out.Error != "" {
+			return
 		}
-		if out.Error != "" {
+		fault := take(&a.SendFaults)
+		if fault == FaultSendFailure {
+			out.Error = "refused"
+			w.save(a)
 			return
 		}
 		c, err := a.chat(f.Chat)
@@ -71,16 +87,117 @@ func (w *world) deviceSends(a *account, f deviceFrame, out *serverFrame) {
 			return
 		}
 		now := w.now()
-		m = &message{ID: id, Chat: c.ID, FromMe: true, Text: f.Text, Ack: ackSent}
+		m = &message{ID: id, Chat: c.ID, FromMe: true, Type: f.Kind, Text: f.Text, Media: f.Media, Quoted: f.Quoted, Ack: ackSent, Fault: fault}
+		if m.Type == typeText {
+			m.Type = ""
+		}
+		if c.Group != nil {
+			m.Author = a.lid()
+		} else if phone, ok := cutPhone(c.ID); ok && a.Contacts[c.ID] == nil {
+			a.touchContact(a.meet(c.ID, phone), now)
+		}
+		if fault == FaultDelayedAck {
+			m.Ack = ackPending
+			w.later(w.ackDelay, func() { w.acknowledge(a, m) })
+		}
 		a.add(m, now)
 		c.Time, c.composing = m.Time, time.Time{}
-		c.Seq = a.nextSeq(now)
+		a.touchChat(c, now)
 		a.wake()
-		w.changed()
-		w.sent(a.Phone, m.ID)
+		w.save(a)
+		if m.Ack == ackSent {
+			w.sent(a.Phone, m.ID)
+		}
+	}
+	if m.Ack == ackPending {
+		m.waiting = append(m.waiting, waiter{s, f.N})
+		out.Type = ""
+		return
 	}
 	copied := *m
 	out.Message = &copied
+}
+
+// sendFault names what is wrong with a message that a device wants to send.
+func (a *account) sendFault(f deviceFrame) string {
+	text := f.Kind == "" || f.Kind == typeText
+	group := isGroup(f.Chat)
+	switch {
+	case chatFault(f.Chat) != "" || f.Chat == chatID(a.Phone), group && (a.Chats[f.Chat] == nil || a.Chats[f.Chat].Group == nil):
+		return "invalid_chat"
+	case !keyPattern.MatchString(f.Key):
+		return "invalid_key"
+	case !text && !slices.Contains(fileTypes, f.Kind):
+		return "invalid_type"
+	case text && f.Media != nil, !text && (f.Media == nil || !a.files[f.Media.Hash] || mediaFault(*f.Media) != ""):
+		return "invalid_file"
+	case (text || f.Text != "") && textFault(f.Text) != "":
+		return "invalid_text"
+	case f.Quoted != "" && a.byID[f.Quoted] == nil:
+		return "invalid_quote"
+	}
+	return ""
+}
+
+// acknowledge ends a delayed ack.
+func (w *world) acknowledge(a *account, m *message) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !a.ack(m, ackSent, w.now()) {
+		return
+	}
+	for _, waiting := range m.waiting {
+		copied := *m
+		waiting.session.tell(serverFrame{Type: "result", N: waiting.n, Message: &copied})
+	}
+	m.waiting = nil
+	a.wake()
+	w.save(a)
+	w.sent(a.Phone, m.ID)
+}
+
+// deviceChanges edits, takes back or reacts to a message.
+func (w *world) deviceChanges(a *account, f deviceFrame, out *serverFrame) {
+	m, ok := a.byID[f.ID]
+	now := w.now()
+	age := now.Sub(time.Unix(cmpTime(m), 0))
+	switch {
+	case !ok:
+		out.Error = "no_such_message"
+	case f.Type != "react" && !m.FromMe, m.kind() == typeRevoked && f.Type != "revoke":
+		out.Error = "not_allowed"
+	case f.Type != "react" && !keyPattern.MatchString(f.Key):
+		out.Error = "invalid_key"
+	case f.Type == "edit" && age > editableFor, f.Type == "revoke" && age > revocableFor:
+		out.Error = "too_late"
+	case f.Type == "edit" && textFault(f.Text) != "":
+		out.Error = "invalid_text"
+	case f.Type == "react" && emojiFault(f.Text) != "":
+		out.Error = "invalid_reaction"
+	}
+	if out.Error != "" {
+		return
+	}
+	switch {
+	case f.Type == "edit" && m.EditKey != f.Key:
+		m.edit(f.Text, f.Key, now)
+		w.touched(a, m)
+	case f.Type == "revoke" && m.kind() != typeRevoked:
+		m.revoke(f.Key)
+		w.touched(a, m)
+	case f.Type == "react":
+		m.react(a.lid(), true, f.Text, now)
+		w.touched(a, m)
+	}
+	copied := *m
+	out.Message = &copied
+}
+
+func cmpTime(m *message) int64 {
+	if m == nil {
+		return 0
+	}
+	return m.Time
 }
 
 // setUnread needs World.mu.
@@ -89,7 +206,7 @@ func (w *world) setUnread(a *account, c *chat, n int) {
 		return
 	}
 	c.Unread = n
-	c.Seq = a.nextSeq(w.now())
+	a.touchChat(c, w.now())
 	a.wake()
-	w.changed()
+	w.save(a)
 }

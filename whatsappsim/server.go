@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/problem"
@@ -17,6 +18,7 @@ type Server struct {
 	log    *slog.Logger
 	world  *world
 	store  *store // nil without a state file
+	files  *fileStore
 	mux    *http.ServeMux
 
 	ctx    context.Context // ends with Close; long-lived requests and goroutines follow it
@@ -39,6 +41,9 @@ func New(config Config) (*Server, error) {
 	s := &Server{config: config, log: config.Logger, world: newWorld(), mux: http.NewServeMux()}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.world.changed = func() {}
+	s.world.ackDelay = config.AckDelay
+	s.world.later = func(d time.Duration, f func()) { s.work.Go(func() { s.after(d, f) }) }
+	s.files = newFileStore(config.StateFile)
 	if config.StateFile != "" {
 		s.store = newStore(s.world, config.StateFile, s.log)
 		s.world.changed = s.store.changed
@@ -48,6 +53,10 @@ func New(config Config) (*Server, error) {
 		}
 		// A place that cannot be written is a fault of configuration: say so now.
 		if err := s.store.save(); err != nil {
+			s.cancel()
+			return nil, fmt.Errorf("whatsappsim: %w", err)
+		}
+		if err := s.files.open(s.world.hasFile); err != nil {
 			s.cancel()
 			return nil, fmt.Errorf("whatsappsim: %w", err)
 		}
@@ -61,12 +70,26 @@ func New(config Config) (*Server, error) {
 	return s, nil
 }
 
+// after calls f after d, unless the server ends before.
+func (s *Server) after(d time.Duration, f func()) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-s.ctx.Done():
+	case <-timer.C:
+		f()
+	}
+}
+
 func (s *Server) routes() {
-	s.mux.HandleFunc("GET /{$}", page("index.html"))
+	s.mux.HandleFunc("GET /{$}", s.webPage)
 	s.mux.HandleFunc("GET /phone", page("phone.html"))
 	s.mux.HandleFunc("GET /assets/{name}", asset)
 	s.mux.HandleFunc("GET /qr.png", qrPicture)
 	s.mux.HandleFunc("GET /device", s.handleDevice)
+	s.mux.HandleFunc("POST /device/files", s.uploadFile)
+	s.mux.HandleFunc("GET /device/files/{hash}", s.downloadFile)
+	s.mux.HandleFunc("GET /pictures/{id}", profilePicture)
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		problem.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
@@ -76,6 +99,19 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("GET /control/accounts/{phone}/messages", s.messages)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/messages", s.customerWrites)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/read", s.customerReads)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/files", s.customerSendsFile)
+	s.mux.HandleFunc("GET /control/accounts/{phone}/files", s.file)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/edits", s.customerEdits)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/deletions", s.customerDeletes)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/reactions", s.customerReacts)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/typing", s.customerTypes)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/plays", s.customerPlays)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/groups", s.createGroup)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/phone/messages", s.phoneWrites)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/phone/read", s.phoneReads)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/link-code", s.typeCode)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/passkey", s.passkey)
+	s.mux.HandleFunc("POST /control/faults", s.pageFault)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/logout", s.logout)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/faults", s.fault)
 	s.mux.HandleFunc("GET /control/accounts/{phone}/events", s.events)

@@ -1,14 +1,12 @@
 package whatsappsim
 
 import (
-	"time"
-
 	"ipnoelp.io/platform"
 )
 
 // session is one connected watcher of an account: a linked device, or the
 // phone page. It is woken when there is something to look at, and looks then;
-// nothing is queued for it, so a slow one costs nothing.
+// only what is gone when it is not read is queued for it, and little of that.
 type session struct {
 	woken chan struct{} // capacity 1
 
@@ -16,6 +14,7 @@ type session struct {
 	account *account
 	device  int      // 0 for the phone page
 	faults  []string // to be played on this device
+	notes   []serverFrame
 }
 
 func newSession() *session { return &session{woken: make(chan struct{}, 1)} }
@@ -25,6 +24,18 @@ func (s *session) wakeUp() {
 	case s.woken <- struct{}{}:
 	default: // it has not looked since the last time
 	}
+}
+
+// maxNotes bounds what waits for a device that does not read: typing and the
+// like, which does not matter later.
+const maxNotes = 1000
+
+// tell sends a frame of which nothing is kept. World.mu must be held.
+func (s *session) tell(f serverFrame) {
+	if len(s.notes) < maxNotes {
+		s.notes = append(s.notes, f)
+	}
+	s.wakeUp()
 }
 
 var errBusy = platform.Errorf(platform.ErrUnavailable, "There are too many connections; try again later.")
@@ -86,7 +97,7 @@ func (w *world) detach(s *session) {
 	delete(s.account.sessions, s)
 	if d := s.account.Devices[s.device]; d != nil {
 		d.LastSeen = w.now()
-		w.changed()
+		w.save(s.account)
 	}
 }
 
@@ -96,6 +107,8 @@ type view struct {
 	info      AccountInfo
 	loggedOut bool     // the device is not linked any more
 	faults    []string // to be played now
+	notes     []serverFrame
+	lid       string
 }
 
 func (w *world) look(s *session, cursor int64) view {
@@ -104,8 +117,8 @@ func (w *world) look(s *session, cursor int64) view {
 	if s.device != 0 && s.account.Devices[s.device] == nil {
 		return view{loggedOut: true}
 	}
-	v := view{update: s.account.since(cursor, w.now()), info: s.account.info(), faults: s.faults}
-	s.faults = nil
+	v := view{update: s.account.since(cursor, w.now()), info: s.account.info(), lid: s.account.lid(), faults: s.faults, notes: s.notes}
+	s.faults, s.notes = nil, nil
 	return v
 }
 
@@ -117,17 +130,4 @@ func (a *account) connected(device int) bool {
 		}
 	}
 	return false
-}
-
-// pairing is a page that shows a QR code.
-type pairing struct {
-	keys    [3]string // base64: static key, identity key, secret
-	expires time.Time
-	linked  chan link // capacity 1
-}
-
-// link is what a page gets when its code was scanned.
-type link struct {
-	credential string
-	info       AccountInfo
 }

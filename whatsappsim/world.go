@@ -15,13 +15,25 @@ import (
 type world struct {
 	mu       sync.Mutex // guards the following fields and all they lead to
 	accounts map[string]*account
-	devices  map[string]deviceRef // by the credential's hash
-	pairings map[string]*pairing  // by the reference that is shown now
-	sessions int                  // open ones
+	devices  map[string]deviceRef  // by the credential's hash
+	pairings map[string]*pairing   // by the reference that is shown now
+	codes    map[string]*pairing   // by the code that is to be typed
+	passkeys map[*pairing]struct{} // those that wait for a passkey
+	sessions int                   // open ones
 
-	now     func() time.Time
-	changed func()                 // something that is saved has changed; does not block
-	sent    func(phone, id string) // a device has sent a message; does not block
+	pageFaults []string // for the next pages to be loaded
+
+	now      func() time.Time
+	changed  func()                      // something that is saved has changed; does not block
+	sent     func(phone, id string)      // a device has sent a message; does not block
+	later    func(time.Duration, func()) // calls back after a while, unless the server ends
+	ackDelay time.Duration               // of FaultDelayedAck
+}
+
+// save says that an account has changed. World.mu must be held.
+func (w *world) save(a *account) {
+	a.unsaved = true
+	w.changed()
 }
 
 type deviceRef struct {
@@ -34,9 +46,13 @@ func newWorld() *world {
 		accounts: make(map[string]*account),
 		devices:  make(map[string]deviceRef),
 		pairings: make(map[string]*pairing),
+		codes:    make(map[string]*pairing),
+		passkeys: make(map[*pairing]struct{}),
 		now:      time.Now,
 	}
 }
+
+var errNoChat = platform.Errorf(platform.ErrNotFound, "This account has no such chat.")
 
 var errNoAccount = platform.Errorf(platform.ErrNotFound, "There is no account with this number.")
 
@@ -70,8 +86,20 @@ func (w *world) createAccount(phone, name string) (AccountInfo, bool, error) {
 	}
 	a := newAccount(phone, name, w.now())
 	w.accounts[phone] = a
-	w.changed()
+	w.save(a)
 	return a.info(), true, nil
+}
+
+// hasFile reports whether a message refers to the file with this hash.
+func (w *world) hasFile(hash string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.accounts {
+		if a.files[hash] {
+			return true
+		}
+	}
+	return false
 }
 
 func (w *world) listAccounts() []AccountInfo {
@@ -96,42 +124,6 @@ func (w *world) with(phone string, f func(*account) error) error {
 	return f(a)
 }
 
-// customerWrites stores a message from a customer and returns its id.
-func (w *world) customerWrites(phone, from, fromName, text string) (id string, err error) {
-	fromName = strings.TrimSpace(fromName)
-	var f faults
-	f.check("from", phoneFault(from))
-	f.check("from_name", nameFault(fromName))
-	f.check("text", textFault(text))
-	if from == phone && len(f) == 0 {
-		f.check("from", "must not be the account's own number")
-	}
-	err = w.with(phone, func(a *account) error {
-		if err := f.err(); err != nil {
-			return err
-		}
-		fault, cid := a.takeFault(), chatID(from)
-		if fault == FaultLIDContact {
-			cid = from + "@lid"
-		}
-		now := w.now()
-		c, err := a.chat(cid)
-		if err != nil {
-			return err
-		}
-		// The phone itself is always online, so the message is delivered.
-		m := &message{ID: messageID(false, cid, newMessageKey()), Chat: cid, Text: text, Ack: ackDelivered, Fault: fault}
-		a.add(m, now)
-		c.Name, c.Time, c.Unread = fromName, m.Time, max(c.Unread, 0)+1
-		c.Seq = a.nextSeq(now)
-		id = m.ID
-		a.wake()
-		w.changed()
-		return nil
-	})
-	return id, err
-}
-
 // chat returns the chat with this id; it makes one where there is none.
 func (a *account) chat(id string) (*chat, error) {
 	c, ok := a.Chats[id]
@@ -153,7 +145,7 @@ func (w *world) customerReads(phone, chat string) error {
 			return platform.Invalid(platform.FieldError{Field: "chat", Detail: d})
 		}
 		if _, ok := a.Chats[chat]; !ok {
-			return platform.Errorf(platform.ErrNotFound, "This account has no such chat.")
+			return errNoChat
 		}
 		w.raise(a, chat, true, ackRead)
 		return nil
@@ -164,43 +156,17 @@ func (w *world) customerReads(phone, chat string) error {
 func (w *world) raise(a *account, chat string, fromMe bool, ack int) {
 	now, changed := w.now(), false
 	for _, m := range a.Messages {
-		if m.Chat == chat && m.FromMe == fromMe && a.ack(m, ack, now) {
+		if m.Chat == chat && m.FromMe == fromMe && m.Ack >= ackSent && a.ack(m, ack, now) {
 			changed = true
+			if m.Fault == FaultDuplicateAck {
+				a.tell(serverFrame{Type: "ack", Message: &message{ID: m.ID, Ack: m.Ack}})
+			}
 		}
 	}
 	if changed {
 		a.wake()
-		w.changed()
+		w.save(a)
 	}
-}
-
-// MessageInfo is a message as the control API shows it.
-type MessageInfo struct {
-	ID        string `json:"id"`
-	ChatID    string `json:"chat_id"`
-	FromMe    bool   `json:"from_me"`
-	Text      string `json:"text"`
-	Ack       int    `json:"ack"`
-	Timestamp int64  `json:"timestamp"` // Unix seconds
-}
-
-// messages returns a chat's messages in order; of all chats when chat is "".
-func (w *world) messages(phone, chat string) (ms []MessageInfo, err error) {
-	ms = []MessageInfo{}
-	err = w.with(phone, func(a *account) error {
-		if chat != "" {
-			if d := chatFault(chat); d != "" {
-				return platform.Invalid(platform.FieldError{Field: "chat", Detail: d})
-			}
-		}
-		for _, m := range a.Messages {
-			if chat == "" || m.Chat == chat {
-				ms = append(ms, MessageInfo{m.ID, m.Chat, m.FromMe, m.Text, m.Ack, m.Time})
-			}
-		}
-		return nil
-	})
-	return ms, err
 }
 
 // logout unlinks all devices of an account.
@@ -222,5 +188,5 @@ func (w *world) unlink(a *account, id int) {
 	delete(w.devices, d.CredentialHash)
 	delete(a.Devices, id)
 	a.wake()
-	w.changed()
+	w.save(a)
 }

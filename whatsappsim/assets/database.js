@@ -2,7 +2,7 @@
 // before they count as done, so that a login survives a killed browser.
 
 const NAME = 'whatsapp-stand-in';
-const VERSION = 1;
+const VERSION = 2;
 const STORES = ['state', 'chats', 'contacts', 'messages'];
 
 const done = (request) => new Promise((resolve, reject) => {
@@ -15,9 +15,15 @@ export class Database {
 
   static async open() {
     const request = indexedDB.open(NAME, VERSION);
-    request.onupgradeneeded = () => {
-      request.result.createObjectStore('state');
-      for (const store of STORES.slice(1)) request.result.createObjectStore(store, { keyPath: 'id' });
+    request.onupgradeneeded = ({ oldVersion }) => {
+      if (oldVersion === 0) {
+        request.result.createObjectStore('state');
+        for (const store of STORES.slice(1)) request.result.createObjectStore(store, { keyPath: 'id' });
+        return;
+      }
+      // Contacts were names only: everything is asked for once more.
+      request.transaction.objectStore('contacts').clear();
+      request.transaction.objectStore('state').put(0, 'cursor');
     };
     const database = new Database();
     database.#db = await done(request);
@@ -36,25 +42,27 @@ export class Database {
   async load() {
     const transaction = this.#db.transaction(STORES);
     const state = transaction.objectStore('state');
-    const [keys, values, chats, messages] = await Promise.all([
+    const [keys, values, ...records] = await Promise.all([
       done(state.getAllKeys()),
       done(state.getAll()),
-      done(transaction.objectStore('chats').getAll()),
-      done(transaction.objectStore('messages').getAll()),
+      ...['contacts', 'chats', 'messages'].map((name) => done(transaction.objectStore(name).getAll())),
     ]);
-    return { state: Object.fromEntries(keys.map((key, i) => [key, values[i]])), chats, messages };
+    const [contacts, chats, messages] = records;
+    return { state: Object.fromEntries(keys.map((key, i) => [key, values[i]])), contacts, chats, messages };
   }
 
   // All in one transaction: a cursor is never ahead of what it stands for.
-  put({ state = {}, chats = [], messages = [] }) {
+  put({ state = {}, contacts = [], chats = [], messages = [] }) {
     return this.#write((store) => {
       for (const [key, value] of Object.entries(state)) store('state').put(value, key);
-      for (const chat of chats) {
-        store('chats').put(chat);
-        store('contacts').put({ id: chat.id, pushname: chat.name });
+      for (const [name, records] of Object.entries({ contacts, chats, messages })) {
+        for (const record of records) store(name).put(record);
       }
-      for (const message of messages) store('messages').put(message);
     });
+  }
+
+  removeMessage(id) {
+    return this.#write((store) => store('messages').delete(id));
   }
 
   clear() {

@@ -37,18 +37,19 @@ export class Wid {
   toJSON() { return this._serialized; }
 }
 
-// MsgKey is the id of a message.
+// MsgKey is the id of a message. In groups the participant belongs to it.
 export class MsgKey {
-  constructor({ fromMe, remote, id }) {
-    Object.assign(this, { fromMe, remote, id, _serialized: `${fromMe}_${remote}_${id}` });
+  constructor({ fromMe, remote, id, participant }) {
+    Object.assign(this, { fromMe, remote, id, participant });
+    this._serialized = [fromMe, remote, id, ...(participant ? [participant] : [])].join('_');
   }
 
   static fromString(key) {
-    const [fromMe, remote, id] = String(key).split('_');
+    const [fromMe, remote, id, participant] = String(key).split('_');
     if (!/^(true|false)$/.test(fromMe) || !Wid.create(remote) || !id) {
       throw new WPPError('invalid_msg_key', `Invalid message key ${key}`);
     }
-    return new MsgKey({ fromMe: fromMe === 'true', remote: Wid.create(remote), id });
+    return new MsgKey({ fromMe: fromMe === 'true', remote: Wid.create(remote), id, participant: Wid.create(participant) });
   }
 
   static newId() {
@@ -60,86 +61,148 @@ export class MsgKey {
   toString() { return this._serialized; }
 }
 
-// MsgModel is made from a record as it is stored:
-// {id, chat, from_me, text, ack, t, order}.
+// A picture's body is its preview, not its text.
+const PREVIEW = '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP//////////////////////////////////////////////////////////'
+  + '////////////////////////////wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAAA//EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8AN//Z';
+
+const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((byte) => parseInt(byte, 16))));
+
+// MsgModel is made from a record as the server has it.
 export class MsgModel {
   constructor(record, session) {
     this.id = MsgKey.fromString(record.id);
     const chat = this.id.remote;
-    this.from = record.from_me ? session.me : chat;
+    const me = chat.isGroup() || chat.isLid() ? session.lid ?? session.me : session.me;
+    this.from = record.from_me ? me : chat;
     this.to = record.from_me ? chat : session.me;
     this.self = record.from_me ? 'out' : 'in';
-    this.type = 'chat';
     this.isNewMsg = false;
-    this.isGroupMsg = false;
+    this.isGroupMsg = chat.isGroup();
+    if (this.isGroupMsg) this.author = record.from_me ? me : Wid.create(record.author);
     Object.defineProperties(this, {
+      session: { value: session },
       chat: { get: () => session.chats.get(chat._serialized) },
-      sender: { get: () => this.from },
+      sender: { get: () => this.author ?? this.from },
+      senderObj: { get: () => session.contact(record.from_me ? session.me : this.sender) },
       isSentByMe: { get: () => record.from_me },
+      isMedia: { get: () => Boolean(this.mediaData) },
     });
     this.set(record);
-    this.notifyName = record.from_me ? session.name : this.chat?.contact.pushname ?? '';
+    this.notifyName = record.from_me ? session.name : record.author_name ?? this.senderObj.pushname ?? '';
   }
 
   set(record) {
-    this.body = record.text;
+    const { media } = record;
+    this.type = record.type || 'chat';
     this.t = record.t;
     this.ack = record.ack;
     this.isSendFailure = record.ack < 0;
+    this.body = this.type === 'chat' ? record.text : undefined;
+    this.caption = undefined;
+    this.mediaData = undefined;
+    if (this.type === 'revoked') this.subtype = 'sender';
+    for (const name of ['mimetype', 'filename', 'size', 'width', 'height', 'duration', 'filehash', 'title']) this[name] = undefined;
+    if (media) {
+      if (this.type === 'image' || this.type === 'video') this.body = PREVIEW;
+      // A document without a caption has its name for one.
+      this.caption = record.text || (this.type === 'document' ? media.filename : undefined);
+      this.isCaptionByUser = Boolean(record.text);
+      this.mimetype = media.mimetype;
+      this.filename = media.filename || undefined;
+      this.title = this.filename;
+      this.size = media.size;
+      this.width = media.width || undefined;
+      this.height = media.height || undefined;
+      this.duration = media.seconds || undefined;
+      this.isGif = Boolean(media.gif);
+      this.isViewOnce = Boolean(media.view_once);
+      this.filehash = media.hash && base64(media.hash);
+      this.mediaData = { type: this.type, mimetype: media.mimetype, size: media.size, filehash: this.filehash, mediaStage: 'NEED_POKE' };
+    }
+    if (record.quoted) this.#quote(record.quoted);
+    if (record.edit_key) {
+      const { remote, participant, fromMe } = this.id;
+      this.latestEditMsgKey = new MsgKey({ fromMe, remote, participant, id: record.edit_key });
+      this.latestEditSenderTimestampMs = record.edited_at;
+    }
+    Object.defineProperty(this, 'record', { value: record, configurable: true });
+  }
+
+  #quote(id) {
+    const key = MsgKey.fromString(id);
+    this.quotedStanzaID = key.id;
+    this.quotedParticipant = key.participant ?? (key.fromMe ? this.session.me : key.remote);
+    const quoted = this.session.message(id);
+    // A raw message, not a model; what is not known here is not there.
+    if (quoted) this.quotedMsg = { type: quoted.type, body: quoted.body, caption: quoted.caption, mimetype: quoted.mimetype };
+  }
+}
+
+// ContactModel is made from a record as the server has it; one that only has
+// an id is of somebody unknown.
+export class ContactModel {
+  constructor(record, isMe = false) {
+    this.id = Wid.assert(record.id);
+    this.isMe = isMe;
+    this.isUser = this.id.isUser();
+    this.isGroup = this.id.isGroup();
+    this.isEnterprise = false;
+    this.type = 'in';
+    this.set(record);
+  }
+
+  set(record) {
+    const phone = this.id.server === 'c.us' ? `+${this.id.user}` : undefined;
+    this.name = record.saved || undefined;
+    this.pushname = record.name || undefined;
+    this.isBusiness = Boolean(record.business);
+    this.verifiedName = record.business ? record.name : undefined;
+    this.isMyContact = Boolean(record.saved);
+    this.notifyName = this.pushname;
+    this.shortName = this.name ?? this.pushname;
+    this.formattedPhone = phone;
+    this.displayName = this.name ?? this.pushname ?? phone ?? this.id.user;
+    this.formattedName = this.displayName;
     Object.defineProperty(this, 'record', { value: record, configurable: true });
   }
 }
 
-// ContactModel knows only what the contact says about itself: the account has
-// no address book.
-export class ContactModel {
-  constructor(id, pushname, isMe = false) {
-    this.id = id;
-    this.isMe = isMe;
-    this.isUser = id.isUser();
-    this.isGroup = id.isGroup();
-    this.isBusiness = false;
-    this.isEnterprise = false;
-    this.isMyContact = false;
-    this.type = 'in';
-    this.set(pushname);
-  }
-
-  set(pushname) {
-    const phone = this.id.isLid() ? undefined : `+${this.id.user}`;
-    this.pushname = pushname || undefined;
-    this.notifyName = this.pushname;
-    this.shortName = this.pushname;
-    this.formattedPhone = phone;
-    this.displayName = this.pushname ?? phone ?? this.id.user;
-    this.formattedName = this.displayName;
-  }
-}
-
-// ChatModel is made from a record as it is stored: {id, name, unread, t}.
+// ChatModel is made from a record as the server has it.
 export class ChatModel {
-  constructor(record) {
+  constructor(record, session) {
     this.id = Wid.assert(record.id);
     this.isUser = this.id.isUser();
     this.isGroup = this.id.isGroup();
     this.archive = false;
     this.isReadOnly = false;
     this.canSend = true;
-    this.contact = new ContactModel(this.id, record.name);
     // Not among a model's plain properties: its messages, in order.
-    Object.defineProperty(this, 'messages', { value: [] });
+    Object.defineProperties(this, { session: { value: session }, messages: { value: [] } });
     this.set(record);
   }
 
   set(record) {
-    this.contact.set(record.name);
-    this.name = this.contact.pushname;
+    this.contact = this.isGroup ? new ContactModel({ id: record.id, name: record.name }) : this.session.contact(this.id, record.name);
+    this.name = this.isGroup ? record.name : this.contact.name ?? this.contact.pushname;
     this.formattedTitle = this.contact.displayName;
     this.unreadCount = record.unread;
     this.t = record.t || undefined;
+    if (record.group) this.groupMetadata = groupMetadata(record);
     Object.defineProperty(this, 'record', { value: record, configurable: true });
   }
 
   get hasUnread() { return this.unreadCount !== 0; }
   get lastReceivedKey() { return this.messages.at(-1)?.id; }
 }
+
+const groupMetadata = ({ id, group }) => ({
+  id: Wid.create(id),
+  subject: group.subject,
+  owner: Wid.create(group.owner),
+  creation: group.created_at,
+  size: group.members.length + 1,
+  participants: [
+    { id: Wid.create(group.owner), isAdmin: true, isSuperAdmin: true },
+    ...group.members.map(({ id: member, admin }) => ({ id: Wid.create(member), isAdmin: Boolean(admin), isSuperAdmin: false })),
+  ],
+});

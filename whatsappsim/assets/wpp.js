@@ -1,9 +1,11 @@
 // window.WPP as @wppconnect/wa-js 4.6.0 defines it, as far as it is in use.
 // Every name here exists there; a test holds it to that.
 
+import { chatFunctions } from './chat.js';
+import { contactFunctions } from './contact.js';
 import { Database } from './database.js';
 import { Emitter } from './emitter.js';
-import { MsgKey, Wid, WPPError } from './models.js';
+import { WPPError } from './models.js';
 import { Session } from './session.js';
 import { show } from './page.js';
 
@@ -15,18 +17,17 @@ let session = null; // until the database is open
 let ready = false;
 let keepAliveTimer = null;
 
-const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
-
 function device() {
   if (!session) throw new WPPError('not_ready', 'The page is still loading');
   return session;
 }
 
-function assertChat(id) {
-  const chat = chatFunctions.get(id);
-  if (!chat) throw new WPPError('chat_not_found', `Chat not found for ${id}`, { id });
-  return chat;
+function unlinked() {
+  if (device().registered) throw new WPPError('cannot_get_code_for_already_authenticated', 'The device is linked already');
+  return session;
 }
+
+const digits = (phone) => String(phone).replace(/\D/g, '');
 
 const conn = {
   getAuthCode: async () => device().authCode(),
@@ -36,9 +37,18 @@ const conn = {
   isIdle: () => session?.idle ?? false,
   isMainReady: () => session?.mainReady ?? false,
   isOnline: () => session?.online ?? navigator.onLine,
-  needsUpdate: () => false,
+  needsUpdate: () => session?.needsUpdate ?? false,
   getStreamData: () => ({ ...(session?.stream ?? { mode: 'SYNCING', info: 'OPENING' }) }),
   getMyUserId: () => session?.me,
+  getMyUserWid: () => session?.me,
+  getMyUserLid: () => session?.lid,
+  getHistorySyncProgress() {
+    const progress = device().syncProgress;
+    return { progress, paused: false, inProgress: progress < 100 };
+  },
+  startLinkDeviceCodeForPhoneNumber: async (phone) => unlinked().linkCode.start(digits(phone)),
+  refreshLinkDeviceCode: async () => unlinked().linkCode.refresh(),
+  cancelLinkDeviceCode: () => device().linkCode.cancel(),
   getBuildConstants() {
     const [primary, secondary, tertiary] = VERSION.split('.');
     return {
@@ -57,115 +67,13 @@ const conn = {
   logout: async () => device().logout(),
 };
 
-const chatFunctions = {
-  async list({ count = Infinity, id, direction = 'after', onlyUsers, onlyGroups, onlyWithUnreadMessage } = {}) {
-    let chats = device().chatList();
-    if (onlyUsers) chats = chats.filter((chat) => chat.isUser);
-    if (onlyGroups) chats = chats.filter((chat) => chat.isGroup);
-    if (onlyWithUnreadMessage) chats = chats.filter((chat) => chat.hasUnread);
-    const from = id ? Math.max(chats.indexOf(chatFunctions.get(id)), 0) : 0;
-    return direction === 'before' ? chats.slice(Math.max(from - count, 0), from) : chats.slice(from, from + count);
-  },
+const chat = chatFunctions(device);
+const contact = contactFunctions(device);
 
-  get: (id) => device().chats.get(Wid.assert(id)._serialized),
-
-  async find(id) {
-    const wid = Wid.assert(id);
-    if (!wid.isUser()) throw new WPPError('chat_not_found', `Chat not found for ${id}`, { id });
-    return device().openChat(wid);
-  },
-
-  // Oldest first. Without an id: the latest ones.
-  async getMessages(chatId, { count = 20, direction = 'before', id, onlyUnread } = {}) {
-    const chat = assertChat(chatId);
-    let { messages } = chat;
-    if (onlyUnread) {
-      const unread = chat.unreadCount < 0 ? 2 : chat.unreadCount;
-      messages = unread ? messages.filter((m) => !m.id.fromMe).slice(-unread) : [];
-    }
-    if (id) {
-      const at = messages.findIndex((m) => m.id._serialized === String(id));
-      if (at < 0) return [];
-      messages = direction === 'after' ? messages.slice(at + 1) : messages.slice(0, at);
-    }
-    if (count < 0) return messages.slice();
-    return id && direction === 'after' ? messages.slice(0, count) : messages.slice(-count);
-  },
-
-  async getMessageById(ids) {
-    const found = [ids].flat().map((id) => {
-      const key = MsgKey.fromString(id);
-      const message = device().message(key._serialized);
-      if (!message) {
-        assertChat(key.remote);
-        throw new WPPError('msg_not_found', `Message ${id} not found`, { id: String(id) });
-      }
-      return message;
-    });
-    return Array.isArray(ids) ? found : found[0];
-  },
-
-  async sendTextMessage(chatId, content, { markIsRead = true, waitForAck = true, delay = 0, messageId } = {}) {
-    const chat = await chatFunctions.find(chatId);
-    const key = messageId ? MsgKey.fromString(messageId) : device().newKey(chat.id);
-    if (!key.fromMe || !key.remote.equals(chat.id)) {
-      throw new WPPError('message_key_is_not_valid', `The message key ${key} is not one of this chat`);
-    }
-    if (delay) {
-      await chatFunctions.markIsComposing(chat.id);
-      await pause(delay);
-      await chatFunctions.markIsPaused(chat.id);
-    }
-    if (markIsRead) device().setUnread(chat, 0);
-    const { message, result } = device().send(key, String(content));
-    const sendMsgResult = waitForAck ? await result : null;
-    return { id: message.id.toString(), ack: message.ack, from: message.from.toString(), to: chat.id.toString(), sendMsgResult };
-  },
-
-  async markIsRead(chatId) {
-    const chat = assertChat(chatId);
-    const { unreadCount } = chat;
-    device().setUnread(chat, 0);
-    return { wid: chat.id, unreadCount };
-  },
-
-  async markIsUnread(chatId) {
-    const chat = assertChat(chatId);
-    if (!chat.hasUnread) device().setUnread(chat, -1);
-    return { wid: chat.id };
-  },
-
-  async markIsComposing(chatId, duration) {
-    const chat = assertChat(chatId);
-    device().setPresence(chat, 'composing');
-    if (!duration) return;
-    await pause(duration);
-    await chatFunctions.markIsPaused(chatId);
-  },
-
-  async markIsPaused(chatId) {
-    device().setPresence(assertChat(chatId), 'paused');
-  },
+const profile = {
+  getMyProfileName: () => device().name,
+  isBusiness: () => false,
 };
-
-const contact = {
-  async get(id) {
-    const wid = Wid.assert(id);
-    return device().contacts().find((c) => c.id.equals(wid));
-  },
-  list: async ({ onlyMyContacts } = {}) => device().contacts().filter((c) => !onlyMyContacts || c.isMyContact),
-  // Nobody has a picture here.
-  async getProfilePictureUrl(id) {
-    Wid.assert(id);
-    return undefined;
-  },
-  async queryWidExists(id) {
-    const wid = Wid.assert(id);
-    return (await device().exists(wid)) ? { wid, biz: false } : null;
-  },
-};
-
-const profile = { getMyProfileName: () => device().name };
 
 const util = {
   blobToBase64: (blob) => new Promise((resolve, reject) => {
@@ -182,7 +90,7 @@ const WPP = {
   get isReady() { return ready; },
   get isFullReady() { return ready && conn.isMainReady(); },
   conn,
-  chat: chatFunctions,
+  chat,
   contact,
   profile,
   util,
@@ -192,8 +100,9 @@ const WPP = {
 };
 window.WPP = WPP;
 
-show(WPP);
+show(WPP, () => session);
 try {
+  if (document.body.dataset.fault === 'never_ready') await new Promise(() => {});
   session = new Session(await Database.open(), events);
   await session.start();
   ready = true;
