@@ -90,7 +90,7 @@ func (p payload) event() (Event, error) {
 		if !validMessageID(p.MessageID) || !ValidChatID(sender) || p.T <= 0 || p.T > maxUnixSeconds {
 			return nil, nil
 		}
-		return ReactionSeen{MessageID: p.MessageID, SenderID: sender, Emoji: emoji(p.Text), At: unixTime(p.T)}, nil
+		return ReactionSeen{MessageID: p.MessageID, SenderID: sender, Emoji: emoji(p.Text), At: pageTime(p.T * 1000)}, nil
 	case "typing":
 		sender := userID(p.SenderID)
 		if !ValidChatID(p.ChatID) || !ValidChatID(sender) {
@@ -116,4 +116,7 @@ func emoji(s string) string {
 	return s
 }
 
-func unixTime(seconds float64) time.Time { return time.UnixMilli(int64(seconds * 1000)).UTC() }
+// pageTime returns a time of the page in Unix milliseconds, one that JSON can say.
+func pageTime(ms float64) time.Time {
+	return time.UnixMilli(int64(min(max(ms, 0), maxUnixSeconds*1000))).UTC()
+}

@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -283,63 +282,5 @@ func TestBrowserGetsNoSecretsAndDoesNotNameItself(t *testing.T) {
 	}
 	if strings.Contains(brands, "Headless") {
 		t.Errorf("brands %s", brands)
-	}
-}
-
-func TestBundleIsInjectedWhereThePageHasNoWPP(t *testing.T) {
-	t.Parallel()
-	path := os.Getenv("WA_JS_BUNDLE")
-	if path == "" {
-		t.Fatal("WA_JS_BUNDLE is not set: it names the wa-js bundle (`make test` sets it)")
-	}
-	plain := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Security-Policy", "default-src 'none'; script-src 'none'")
-		fmt.Fprint(w, "<!doctype html><title>plain</title>")
-	}))
-	t.Cleanup(plain.Close)
-	cfg := testConfig(t, plain.URL)
-	b, err := launch(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := b.close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	if err := b.navigate(t.Context(), plain.URL); err != nil {
-		t.Fatal(err)
-	}
-	for deadline := time.After(patience); ; {
-		if b.queue.take().loaded {
-			break
-		}
-		select {
-		case <-b.queue.wake:
-		case <-deadline:
-			t.Fatal("the page was never loaded")
-		}
-	}
-	if err := b.install(t.Context(), ""); err == nil {
-		t.Error("a page without WPP and without a bundle is taken for usable")
-	}
-	for range 2 { // the second time changes nothing
-		if err := b.install(t.Context(), path); err != nil {
-			t.Fatal(err)
-		}
-	}
-	var got struct {
-		Version   string
-		Analytics bool
-		Functions string
-	}
-	const question = `({Version: WPP.version, Analytics: WPPConfig.disableGoogleAnalytics,
-		Functions: [WPP.conn.getAuthCode, WPP.conn.refreshQR, WPP.conn.logout, WPP.conn.getStreamData, WPP.conn.setKeepAlive, WPP.chat.list,
-			WPP.chat.getMessages, WPP.chat.sendTextMessage, WPP.contact.getPnLidEntry, WPP.profile.getMyProfileName, WPP.on].map(f => typeof f).join()})`
-	if err := b.evaluate(t.Context(), evalTimeout, question, &got); err != nil {
-		t.Fatal(err)
-	}
-	if want := strings.TrimSuffix(strings.Repeat("function,", 11), ","); got.Version != "v4.6.0" && got.Version != "4.6.0" || !got.Analytics || got.Functions != want {
-		t.Errorf("after injection: %+v", got)
 	}
 }

@@ -23,7 +23,7 @@ func (s snapshot) pairingCode() *PairingCode {
 	if !pairingCode.MatchString(s.LinkCode) {
 		return nil
 	}
-	return &PairingCode{Code: s.LinkCode, ExpiresAt: time.UnixMilli(int64(s.LinkAt)).Add(pairingLifetime).UTC()}
+	return &PairingCode{Code: s.LinkCode, ExpiresAt: pageTime(s.LinkAt).Add(pairingLifetime)}
 }
 
 // linkReason says why there is no pairing code any more, "" when none was asked

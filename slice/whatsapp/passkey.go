@@ -3,7 +3,6 @@ package whatsapp
 import (
 	"context"
 	"regexp"
-	"time"
 )
 
 const reasonPasskey = "WhatsApp asks for the account's passkey before it links this device."
@@ -28,7 +27,7 @@ type pagePasskey struct {
 func (p pagePasskey) passkey() *Passkey {
 	r := &Passkey{
 		RPID: cleanName(p.RPID), UserVerification: cleanName(p.UserVerification), AllowCredentials: []string{},
-		ExpiresAt: time.UnixMilli(int64(p.Expires)).UTC(),
+		ExpiresAt: pageTime(p.Expires),
 	}
 	if len(p.Challenge) <= maxPasskeyValue && base64URL.MatchString(p.Challenge) {
 		r.Challenge = p.Challenge

@@ -3,7 +3,6 @@ package whatsapp
 import (
 	"context"
 	"fmt"
-	"mime"
 	"strings"
 )
 
@@ -40,7 +39,7 @@ func newOutgoing(o Outgoing) (outgoing, error) {
 	}
 	// Parameters stay: a voice message is audio/ogg; codecs=opus.
 	m.MIMEType, m.Name = o.File.MIMEType, fileName(o.File.Name)
-	if _, _, err := mime.ParseMediaType(m.MIMEType); err != nil {
+	if mimeType(m.MIMEType) == "" {
 		m.MIMEType = "application/octet-stream"
 	}
 	if !strings.HasPrefix(m.MIMEType, prefix) {

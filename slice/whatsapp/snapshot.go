@@ -82,7 +82,7 @@ const qrLifetime = 20 * time.Second
 // though the page did not say so.
 const qrOverdue = 75 * time.Second
 
-func (s snapshot) qrTime() time.Time { return time.UnixMilli(int64(s.QRAt)) }
+func (s snapshot) qrTime() time.Time { return pageTime(s.QRAt) }
 
 // stale reports whether a person who looks at the code now could not use it.
 func (s snapshot) stale(now time.Time) bool {

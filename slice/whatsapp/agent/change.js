@@ -11,7 +11,7 @@ api.remove = async (messageId) => {
   const m = plainMessage(await WPP.chat.getMessageById(messageId));
   if (!m.from_me) throw new Refusal('not_from_me', 'the message is somebody else\'s');
   if (m.type === 'revoked') return;
-  const r = await WPP.chat.deleteMessage(m.chat_id, m.id, true, true);
+  const [r] = [await WPP.chat.deleteMessage(m.chat_id, m.id, true, true)].flat();
   if (!r.isRevoked) throw new Error('the message was not deleted');
 };
 

@@ -1,5 +1,6 @@
 // What happens in WhatsApp, told to the Go side.
 
+/** @param {Message} m */
 const onMessage = async (m) => {
   const message = plainMessage(m);
   const known = m.chat || attempt(() => WPP.chat.get(message.chat_id), null);
@@ -9,6 +10,7 @@ const onMessage = async (m) => {
 
 // A reaction's time is in milliseconds or in seconds, by the way it came.
 const SECONDS_BELOW = 1e11;
+/** @param {Events['chat.new_reaction']} e */
 const onReaction = (e) => {
   const at = num(e.timestamp);
   emit('reaction', {
@@ -20,6 +22,7 @@ const onReaction = (e) => {
 // among them stopped.
 const writes = (state) => state === 'composing' || state === 'recording';
 const writers = new Map(); // of groups: those who were told to write
+/** @param {Events['chat.presence_change']} e */
 const onPresence = (e) => {
   const chatId = id(e.id);
   const tell = (senderId, typing) => emit('typing', { chat_id: chatId, sender_id: senderId, typing });
@@ -37,23 +40,29 @@ const report = (f) => { reports = reports.then(f).catch(() => emit('lost', {}));
 
 const register = () => {
   WPP.conn.setKeepAlive(true);
-  const on = (name, f) => { attempt(() => WPP.on(name, f)); };
-  on('conn.auth_code_change', (c) => { setCode(c); changed(); });
-  on('conn.qrcode_idle', () => { idle = true; changed(); });
-  on('conn.link_code_change', (c) => { setLink(c); changed(); });
-  on('conn.link_code_expired', () => { setLink('', 'expired'); changed(); });
-  on('conn.link_code_error', (error) => { setLink('', linkError(error)); changed(); });
+  WPP.on('conn.auth_code_change', (c) => { setCode(c); changed(); });
+  WPP.on('conn.qrcode_idle', () => { idle = true; changed(); });
+  WPP.on('conn.link_code_change', (c) => { setLink(c); changed(); });
+  WPP.on('conn.link_code_expired', () => { setLink('', 'expired'); changed(); });
+  WPP.on('conn.link_code_error', (error) => { setLink('', linkError(error)); changed(); });
   passkey.changed = changed;
-  on('conn.logout_reason', (reason) => { logout = String(reason || 'logout'); changed(); });
-  on('conn.logout', () => { logout = logout || 'logout'; changed(); });
-  for (const name of ['conn.authenticated', 'conn.require_auth', 'conn.main_init', 'conn.main_loaded', 'conn.main_ready',
-    'conn.stream_mode_changed', 'conn.stream_info_changed', 'conn.online', 'conn.needs_update']) on(name, changed);
-  on('chat.new_message', (m) => report(() => onMessage(m)));
-  on('chat.msg_ack_change', (e) => report(() => emit('ack', { ids: (e.ids || []).map(id), ack: num(e.ack) })));
-  on('chat.msg_edited', (e) => report(() => emit('edited', { message_id: id(e.id), text: plainText(e.msg) })));
-  on('chat.msg_revoke', (e) => report(() => emit('revoked', { message_id: id(e.refId) })));
-  on('chat.new_reaction', (e) => report(() => onReaction(e)));
-  on('chat.presence_change', (e) => report(() => onPresence(e)));
-  on('chat.unread_count_changed', (e) => { if (e.unreadCount === 0) report(() => emit('read', { chat_id: id(e.chat && e.chat.id) })); });
+  WPP.on('conn.logout_reason', (reason) => { logout = String(reason || 'logout'); changed(); });
+  WPP.on('conn.logout', () => { logout = logout || 'logout'; changed(); });
+  WPP.on('conn.authenticated', changed);
+  WPP.on('conn.require_auth', changed);
+  WPP.on('conn.main_init', changed);
+  WPP.on('conn.main_loaded', changed);
+  WPP.on('conn.main_ready', changed);
+  WPP.on('conn.stream_mode_changed', changed);
+  WPP.on('conn.stream_info_changed', changed);
+  WPP.on('conn.online', changed);
+  WPP.on('conn.needs_update', changed);
+  WPP.on('chat.new_message', (m) => report(() => onMessage(m)));
+  WPP.on('chat.msg_ack_change', (e) => report(() => emit('ack', { ids: (e.ids || []).map(id), ack: num(e.ack) })));
+  WPP.on('chat.msg_edited', (e) => report(() => emit('edited', { message_id: id(e.id), text: plainText(e.msg) })));
+  WPP.on('chat.msg_revoke', (e) => report(() => emit('revoked', { message_id: id(e.refId) })));
+  WPP.on('chat.new_reaction', (e) => report(() => onReaction(e)));
+  WPP.on('chat.presence_change', (e) => report(() => onPresence(e)));
+  WPP.on('chat.unread_count_changed', (e) => { if (e.unreadCount === 0) report(() => emit('read', { chat_id: id(e.chat && e.chat.id) })); });
   changed();
 };

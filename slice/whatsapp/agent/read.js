@@ -6,6 +6,7 @@ api.chats = async (count) => {
 };
 
 api.messages = async (chatId, count, before) => {
+  /** @type {Parameters<typeof WPP.chat.getMessages>[1]} */
   const options = before ? { count, direction: 'before', id: before } : { count };
   return (await WPP.chat.getMessages(chatId, options)).map(plainMessage);
 };

@@ -5,6 +5,7 @@
 api.newMessageID = async (chatId) => id(await WPP.chat.generateMessageID(await WPP.chat.find(chatId)));
 
 const sendOptions = (o) => {
+  /** @type {Parameters<typeof WPP.chat.sendTextMessage>[2]} */
   const options = { linkPreview: false, markIsRead: false };
   if (o.id) options.messageId = o.id;
   if (o.quoted) options.quotedMsg = o.quoted;
