@@ -29,6 +29,7 @@ import (
 	"ipnoelp.io/platform/slice/crm/campaigns"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
+	"ipnoelp.io/platform/slice/crm/sales"
 	"ipnoelp.io/platform/slice/crm/webhooks"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/httpapi"
@@ -82,6 +83,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.modules = []crm.Module{
 		campaigns.New(db, s.events, s.engine, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
+		sales.New(db, s.events, log.With("part", "sales")),
 	}
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{

@@ -24,9 +24,10 @@ CREATE TABLE deals (
     expected_date date,
     created_at    timestamptz NOT NULL DEFAULT now(),
     updated_at    timestamptz NOT NULL DEFAULT now(),
-    closed_at     timestamptz -- when it came into a stage that is won or lost
+    closed_at     timestamptz -- null in an open stage, else when it was won or lost
 );
 CREATE INDEX deals_by_stage ON deals (stage_id, position, id);
+CREATE INDEX deals_closed ON deals (closed_at) WHERE closed_at IS NOT NULL;
 CREATE INDEX deals_by_contact ON deals (contact_id) WHERE contact_id IS NOT NULL;
 CREATE TABLE deal_history (
     id      bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -48,7 +49,8 @@ CREATE TABLE tasks (
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX tasks_due ON tasks (due_at) WHERE done_at IS NULL AND due_at IS NOT NULL;
+CREATE INDEX tasks_to_remind ON tasks (due_at, id) WHERE done_at IS NULL AND reminded_at IS NULL AND due_at IS NOT NULL;
+CREATE INDEX tasks_by_due ON tasks (coalesce(due_at, '9999-12-31 00:00:00+00'::timestamptz), id);
 CREATE INDEX tasks_by_contact ON tasks (contact_id) WHERE contact_id IS NOT NULL;
 CREATE INDEX tasks_by_deal ON tasks (deal_id) WHERE deal_id IS NOT NULL;
 
