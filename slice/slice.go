@@ -79,8 +79,12 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	})
 	s.hub = httpapi.NewHub(s.engine, log.With("part", "socketio"))
 	s.events = event.NewBus(db, s.hub)
-	s.inbox = inbox.NewService(inbox.NewStore(db), s.engine, s.hub, log.With("part", "inbox"), cfg.ReconcileEvery)
+	s.inbox = inbox.NewService(inbox.Options{
+		Store: inbox.NewStore(db), WhatsApp: s.engine, Bus: s.events,
+		Log: log.With("part", "inbox"), ReconcileEvery: cfg.ReconcileEvery,
+	})
 	s.modules = []crm.Module{
+		s.inbox,
 		campaigns.New(db, s.events, s.engine, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
 		sales.New(db, s.events, log.With("part", "sales")),
@@ -88,7 +92,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),
-			Session: s.engine, CRM: s.inbox, Modules: s.modules, Hub: s.hub,
+			Session: s.engine, Modules: s.modules, Hub: s.hub,
 			Healthy: s.Healthy, Migrated: s.Migrated, Logger: log.With("part", "http"),
 		}),
 		ReadHeaderTimeout: readHeaderTimeout,
@@ -141,7 +145,6 @@ func (s *Slice) Run(ctx context.Context) error {
 			return
 		}
 		close(s.migrated)
-		rest.Go(func() { s.inbox.Run(ctx) })
 		for _, m := range s.modules {
 			rest.Go(func() { m.Run(ctx) })
 		}

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -11,7 +10,6 @@ import (
 	"ipnoelp.io/platform/docs/openapi"
 	"ipnoelp.io/platform/problem"
 	"ipnoelp.io/platform/slice/crm"
-	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/request"
 )
 
@@ -23,20 +21,11 @@ const (
 	healthPoll    = 10 * time.Millisecond
 )
 
-// CRM is what the API serves. Errors carry the code to answer with.
-type CRM interface {
-	Chats(ctx context.Context, limit int, after string) (inbox.ChatPage, error)
-	Messages(ctx context.Context, chatID string, limit int, before string) (inbox.MessagePage, error)
-	Send(ctx context.Context, chatID, text string, clientID *string) (inbox.Message, error)
-	MarkRead(ctx context.Context, chatID string) error
-}
-
 // Config says what a handler serves and to whom.
 type Config struct {
 	Number   int    // this slice's
 	Token    string // what the gateway proves itself with
 	Session  Session
-	CRM      CRM
 	Modules  []crm.Module
 	Hub      *Hub
 	Healthy  func() bool
@@ -51,10 +40,6 @@ func New(cfg Config) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET "+healthPath, a.health)
 	registerSession(mux, cfg.Session)
-	mux.HandleFunc("GET /api/chats", a.chats)
-	mux.HandleFunc("GET /api/chats/{id}/messages", a.messages)
-	mux.HandleFunc("POST /api/chats/{id}/messages", a.send)
-	mux.HandleFunc("POST /api/chats/{id}/read", a.read)
 	mux.Handle("GET /api/openapi.json", request.Func(document))
 	for _, m := range cfg.Modules {
 		m.Register(mux)
@@ -88,70 +73,6 @@ func (a *api) health(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	problem.WriteJSON(w, http.StatusOK, map[string]string{"status": "ok"})
-}
-
-func (a *api) chats(w http.ResponseWriter, r *http.Request) {
-	limit, after, err := query(r, "cursor")
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	page, err := a.CRM.Chats(r.Context(), limit, after)
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	problem.WriteJSON(w, http.StatusOK, page)
-}
-
-func (a *api) messages(w http.ResponseWriter, r *http.Request) {
-	id, err := chatIDOf(r)
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	limit, before, err := query(r, "before")
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	page, err := a.CRM.Messages(r.Context(), id, limit, before)
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	problem.WriteJSON(w, http.StatusOK, page)
-}
-
-func (a *api) send(w http.ResponseWriter, r *http.Request) {
-	id, err := chatIDOf(r)
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	body, err := readOutgoing(w, r)
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	m, err := a.CRM.Send(r.Context(), id, *body.Text, body.ClientID)
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	problem.WriteJSON(w, http.StatusCreated, m)
-}
-
-func (a *api) read(w http.ResponseWriter, r *http.Request) {
-	id, err := chatIDOf(r)
-	if err == nil {
-		err = a.CRM.MarkRead(r.Context(), id)
-	}
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	w.WriteHeader(http.StatusNoContent)
 }
 
 // document answers with the OpenAPI document of all this.

@@ -14,16 +14,15 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/problem"
-	"ipnoelp.io/platform/slice/crm/inbox"
+	"ipnoelp.io/platform/slice/crm"
 )
 
 const token = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFG"
 
-// recorder is a CRM that notes what it is asked.
+// recorder is a part of the CRM that notes what it is asked.
 type recorder struct {
 	calls []string
 	panic bool
-	text  string
 	link  link
 }
 
@@ -34,29 +33,28 @@ func (r *recorder) note(s string) {
 	}
 }
 
-func (r *recorder) Chats(context.Context, int, string) (inbox.ChatPage, error) {
-	r.note("chats")
-	return inbox.ChatPage{Chats: []inbox.Chat{}}, nil
+// Register makes a module of it.
+func (r *recorder) Register(mux *http.ServeMux) {
+	mux.HandleFunc("GET /api/chats", func(w http.ResponseWriter, _ *http.Request) {
+		r.note("chats")
+		problem.WriteJSON(w, http.StatusOK, struct{}{})
+	})
+	mux.HandleFunc("POST /api/chats/{id}/messages", func(w http.ResponseWriter, _ *http.Request) {
+		r.note("send")
+		problem.WriteJSON(w, http.StatusCreated, struct{}{})
+	})
 }
-func (r *recorder) Messages(context.Context, string, int, string) (inbox.MessagePage, error) {
-	r.note("messages")
-	return inbox.MessagePage{Messages: []inbox.Message{}}, nil
-}
-func (r *recorder) Send(_ context.Context, chat, text string, _ *string) (inbox.Message, error) {
-	r.note("send")
-	r.text = text
-	return inbox.Message{ChatID: chat, Text: text}, nil
-}
-func (r *recorder) MarkRead(context.Context, string) error { r.note("read"); return nil }
+
+func (r *recorder) Run(context.Context) {}
 
 func setup(t *testing.T) (*recorder, http.Handler, *bytes.Buffer) {
 	t.Helper()
-	crm, logged := &recorder{}, &bytes.Buffer{}
-	crm.link.note = crm.note
+	part, logged := &recorder{}, &bytes.Buffer{}
+	part.link.note = part.note
 	log := slog.New(slog.NewJSONHandler(logged, nil))
 	hub := NewHub(viewers{}, log)
 	t.Cleanup(hub.Close)
-	return crm, New(Config{Number: 42, Token: token, Session: &crm.link, CRM: crm, Hub: hub, Migrated: func() bool { return true }, Healthy: func() bool { return true }, Logger: log}), logged
+	return part, New(Config{Number: 42, Token: token, Session: &part.link, Modules: []crm.Module{part}, Hub: hub, Migrated: func() bool { return true }, Healthy: func() bool { return true }, Logger: log}), logged
 }
 
 func newRequest(method, path, body string) *http.Request {
@@ -91,7 +89,7 @@ func TestIdentityIsCheckedBeforeAnythingIsRead(t *testing.T) {
 		"longer token":       {[]string{"42"}, []string{token + "x"}, 401},
 		"two tokens, 1 ours": {[]string{"42"}, []string{token, "x"}, 401},
 	} {
-		crm, h, _ := setup(t)
+		part, h, _ := setup(t)
 		var body io.Reader = strings.NewReader(`{"text":"hi"}`)
 		if tc.want != 201 {
 			body = unread{t}
@@ -105,8 +103,8 @@ func TestIdentityIsCheckedBeforeAnythingIsRead(t *testing.T) {
 		if w.Code != tc.want {
 			t.Errorf("%s: %d, want %d", name, w.Code, tc.want)
 		}
-		if tc.want != 201 && (len(crm.calls) > 0 || w.Header().Get("Content-Type") != problem.ContentType || w.Header().Get("Connection") != "close") {
-			t.Errorf("%s: calls %v, headers %v", name, crm.calls, w.Header())
+		if tc.want != 201 && (len(part.calls) > 0 || w.Header().Get("Content-Type") != problem.ContentType || w.Header().Get("Connection") != "close") {
+			t.Errorf("%s: calls %v, headers %v", name, part.calls, w.Header())
 		}
 	}
 }
@@ -156,25 +154,6 @@ func TestBadInputIsRefusedInOneForm(t *testing.T) {
 		want               int
 		field              string
 	}{
-		"malformed JSON":        {"POST", messages, `{"text":`, 400, ""},
-		"no body":               {"POST", messages, ``, 400, ""},
-		"wrong type":            {"POST", messages, `{"text":3}`, 400, "text"},
-		"unknown field":         {"POST", messages, `{"text":"a","to":"b"}`, 400, "to"},
-		"no text":               {"POST", messages, `{}`, 400, "text"},
-		"blank text":            {"POST", messages, `{"text":" \n"}`, 400, "text"},
-		"text with NUL":         {"POST", messages, `{"text":"a\u0000"}`, 400, "text"},
-		"long text":             {"POST", messages, `{"text":"` + strings.Repeat("ä", maxTextChars+1) + `"}`, 400, "text"},
-		"body too large":        {"POST", messages, `{"text":"` + strings.Repeat("a", maxBodyBytes) + `"}`, 413, ""},
-		"two values":            {"POST", messages, `{"text":"a"}{}`, 400, ""},
-		"empty client id":       {"POST", messages, `{"text":"a","client_id":""}`, 400, "client_id"},
-		"client id with spaces": {"POST", messages, `{"text":"a","client_id":"a b"}`, 400, "client_id"},
-		"chat that is none":     {"POST", "/api/chats/x/messages", `{"text":"a"}`, 400, "id"},
-		"chat with a path":      {"GET", "/api/chats/..%2F1@c.us/messages", ``, 400, "id"},
-		"limit 0":               {"GET", "/api/chats?limit=0", ``, 400, "limit"},
-		"limit too large":       {"GET", "/api/chats?limit=201", ``, 400, "limit"},
-		"limit empty":           {"GET", messages + "?limit=", ``, 400, "limit"},
-		"limit twice":           {"GET", "/api/chats?limit=1&limit=2", ``, 400, "limit"},
-		"limit no number":       {"GET", messages + "?limit=ten", ``, 400, "limit"},
 		"unknown address":       {"GET", "/api/nothing", ``, 404, ""},
 		"root":                  {"GET", "/", ``, 404, ""},
 		"method":                {"DELETE", "/api/chats", ``, 405, ""},
@@ -182,7 +161,7 @@ func TestBadInputIsRefusedInOneForm(t *testing.T) {
 		"socket.io, no version": {"GET", "/socket.io/?transport=polling", ``, 400, ""},
 		"socket.io, other sid":  {"GET", "/socket.io/?EIO=4&transport=polling&sid=x", ``, 400, ""},
 	} {
-		crm, h, _ := setup(t)
+		part, h, _ := setup(t)
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, newRequest(tc.method, tc.path, tc.body))
 		var d problem.Details
@@ -190,26 +169,11 @@ func TestBadInputIsRefusedInOneForm(t *testing.T) {
 			t.Errorf("%s: no problem details: %s", name, w.Body)
 			continue
 		}
-		if w.Code != tc.want || d.Status != tc.want || d.Detail == "" || d.RequestID == "" || len(crm.calls) > 0 {
-			t.Errorf("%s: %d %+v, calls %v; want %d", name, w.Code, d, crm.calls, tc.want)
+		if w.Code != tc.want || d.Status != tc.want || d.Detail == "" || d.RequestID == "" || len(part.calls) > 0 {
+			t.Errorf("%s: %d %+v, calls %v; want %d", name, w.Code, d, part.calls, tc.want)
 		}
 		if tc.field != "" && (len(d.Errors) != 1 || d.Errors[0].Field != tc.field) {
 			t.Errorf("%s: fields %+v, want %s", name, d.Errors, tc.field)
-		}
-	}
-}
-
-func TestLongestTextPasses(t *testing.T) {
-	t.Parallel()
-	for name, text := range map[string]string{
-		"emoji, escaped": `"` + strings.Repeat(`\ud83d\ude00`, maxTextChars) + `"`,
-		"plain":          `"` + strings.Repeat("x", maxTextChars) + `"`,
-	} {
-		crm, h, _ := setup(t)
-		w := httptest.NewRecorder()
-		h.ServeHTTP(w, newRequest("POST", "/api/chats/1@c.us/messages", `{"text":`+text+`,"client_id":null}`))
-		if w.Code != 201 || len([]rune(crm.text)) != maxTextChars {
-			t.Errorf("%s: %d, %d characters", name, w.Code, len([]rune(crm.text)))
 		}
 	}
 }
@@ -236,8 +200,8 @@ func TestOneLogLinePerRequest(t *testing.T) {
 
 func TestPanicIsA500(t *testing.T) {
 	t.Parallel()
-	crm, h, logged := setup(t)
-	crm.panic = true
+	part, h, logged := setup(t)
+	part.panic = true
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, newRequest("GET", "/api/chats", ""))
 	if w.Code != 500 || w.Header().Get("Content-Type") != problem.ContentType || strings.Contains(w.Body.String(), "boom") {

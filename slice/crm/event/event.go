@@ -26,6 +26,7 @@ type Clients interface {
 type Bus struct {
 	pool    *pgxpool.Pool
 	clients Clients
+	telling sync.Mutex // held from a commit until its events are told
 
 	mu     sync.Mutex // guards the following fields
 	wanted func(event string) bool
@@ -49,6 +50,27 @@ func (b *Bus) Webhooks(wanted func(event string) bool, queued func()) {
 // Publish tells clients of what is not stored, such as somebody who types.
 func (b *Bus) Publish(event string, payload any) { b.clients.Publish(event, payload) }
 
+// Tell tells of what is not stored, clients and webhooks; it asks the database
+// only when a webhook wants it. Clients are told in any case.
+func (b *Bus) Tell(ctx context.Context, event string, payload any) error {
+	b.mu.Lock()
+	wanted := b.wanted
+	b.mu.Unlock()
+	if !wanted(event) {
+		b.Publish(event, payload)
+		return nil
+	}
+	err := b.Transact(ctx, func(tx *Tx) error {
+		tx.Emit(event, payload)
+		return nil
+	})
+	if err != nil {
+		b.Publish(event, payload)
+		return fmt.Errorf("event %s: %w", event, err)
+	}
+	return nil
+}
+
 // Tx is a transaction with the events that belong to it.
 type Tx struct {
 	pgx.Tx
@@ -70,47 +92,66 @@ func (t *Tx) Emit(event string, payload any) { t.events = append(t.events, emitt
 func (t *Tx) AfterCommit(f func()) { t.after = append(t.after, f) }
 
 // Transact runs f in a transaction, stores what webhooks are to be told in the
-// same one, and tells clients once it is committed.
+// same one, and tells clients once it is committed: in the order of the commits,
+// so that what somebody does with a row they read is told after the row.
 func (b *Bus) Transact(ctx context.Context, f func(tx *Tx) error) error {
-	b.mu.Lock()
-	wanted, queued := b.wanted, b.queued
-	b.mu.Unlock()
-	var tx *Tx
-	stored := false
-	err := pgx.BeginFunc(ctx, b.pool, func(raw pgx.Tx) error {
-		tx = &Tx{Tx: raw}
-		if err := f(tx); err != nil {
-			return err
-		}
-		for _, e := range tx.events {
-			if !wanted(e.name) {
-				continue
-			}
-			payload, err := json.Marshal(e.payload)
-			if err != nil {
-				return fmt.Errorf("event %s: %w", e.name, err)
-			}
-			tag, err := raw.Exec(ctx, `
-				INSERT INTO webhook_deliveries (webhook_id, event, payload)
-				SELECT id, $1, $2 FROM webhooks WHERE active AND (events @> ARRAY[$1] OR events @> ARRAY['*'])`, e.name, payload)
-			if err != nil {
-				return fmt.Errorf("event %s: %w", e.name, err)
-			}
-			stored = stored || tag.RowsAffected() > 0
-		}
-		return nil
-	})
+	raw, err := b.pool.Begin(ctx)
 	if err != nil {
 		return err
 	}
+	defer raw.Rollback(context.WithoutCancel(ctx)) //nolint:errcheck // nothing to do after the commit, and nothing else before
+	tx := &Tx{Tx: raw}
+	if err := f(tx); err != nil {
+		return err
+	}
+	b.mu.Lock()
+	wanted, queued := b.wanted, b.queued
+	b.mu.Unlock()
+	stored := false
 	for _, e := range tx.events {
-		b.clients.Publish(e.name, e.payload)
+		if !wanted(e.name) {
+			continue
+		}
+		n, err := store(ctx, raw, e)
+		if err != nil {
+			return fmt.Errorf("event %s: %w", e.name, err)
+		}
+		stored = stored || n > 0
+	}
+	if err := b.commit(ctx, tx); err != nil {
+		return err
 	}
 	for _, f := range tx.after {
 		f()
 	}
 	if stored {
 		queued()
+	}
+	return nil
+}
+
+// store writes the event for each webhook that wants it.
+func store(ctx context.Context, tx pgx.Tx, e emitted) (deliveries int64, err error) {
+	payload, err := json.Marshal(e.payload)
+	if err != nil {
+		return 0, err
+	}
+	tag, err := tx.Exec(ctx, `
+		INSERT INTO webhook_deliveries (webhook_id, event, payload)
+		SELECT id, $1, $2 FROM webhooks WHERE active AND (events @> ARRAY[$1] OR events @> ARRAY['*'])`, e.name, payload)
+	return tag.RowsAffected(), err
+}
+
+func (b *Bus) commit(ctx context.Context, tx *Tx) error {
+	if len(tx.events) > 0 {
+		b.telling.Lock()
+		defer b.telling.Unlock()
+	}
+	if err := tx.Tx.Commit(ctx); err != nil {
+		return err
+	}
+	for _, e := range tx.events {
+		b.clients.Publish(e.name, e.payload)
 	}
 	return nil
 }

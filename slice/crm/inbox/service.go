@@ -8,27 +8,46 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ipnoelp.io/platform/slice/alarm"
+	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 // WhatsApp is what the service needs of the session. All methods are safe for
 // concurrent use; those that talk to the page return whatsapp.ErrNotReady while
-// it cannot be asked.
+// it cannot be asked, whatsapp.ErrNotFound for what WhatsApp does not know, and
+// whatsapp.ErrRefused for what it does not do.
 type WhatsApp interface {
 	// Status returns the present status at once.
 	Status() whatsapp.Status
-	// Send hands over a message. Other errors leave open whether it was sent.
+	// NewMessageID returns an id that a message to the chat may be sent under.
+	NewMessageID(ctx context.Context, chatID string) (string, error)
+	// Send hands over a message. After errors that are none of the above it is
+	// open whether it was sent; Message tells.
 	Send(ctx context.Context, o whatsapp.Outgoing) (whatsapp.Sent, error)
+	// Message returns a message by its id.
+	Message(ctx context.Context, id string) (whatsapp.Message, error)
 	// Chats returns the chats with the latest activity.
 	Chats(ctx context.Context, count int) ([]whatsapp.Chat, error)
 	// Messages returns the latest messages of a chat, before a message unless
 	// before is "", oldest first.
 	Messages(ctx context.Context, chatID string, count int, before string) ([]whatsapp.Message, error)
+	// React sets the reaction to a message; "" takes it back.
+	React(ctx context.Context, messageID, emoji string) error
+	// Edit gives a message of ours another text.
+	Edit(ctx context.Context, messageID, text string) error
+	// Delete deletes a message of ours for everyone.
+	Delete(ctx context.Context, messageID string) error
+	// SetTyping shows or ends that somebody writes here.
+	SetTyping(ctx context.Context, chatID string, typing bool) error
+	// MarkRead tells the other side that its messages were read.
+	MarkRead(ctx context.Context, chatID string) error
 }
 
-// Publisher tells the clients that are connected. It must not wait for them.
-type Publisher interface {
-	Publish(event string, payload any)
+// Files are the files that messages are sent with.
+type Files interface {
+	// Read returns a file, errors of platform.ErrNotFound when there is none.
+	Read(ctx context.Context, id int64) (whatsapp.File, error)
 }
 
 // DefaultReconcileEvery is how often a linked session is compared with what is
@@ -36,38 +55,53 @@ type Publisher interface {
 const DefaultReconcileEvery = time.Minute
 
 const (
-	sendDeadline = 45 * time.Second // above the engine's own, which says more
-	sendGrace    = 2 * time.Second  // for a send in progress when the slice stops
 	dbRetryFirst = 100 * time.Millisecond
 	dbRetryMax   = 5 * time.Second
 	saveTries    = 4 // then the next comparison has to find it
 )
 
+// Options configure a Service. Files may be nil: then messages have no files.
+type Options struct {
+	Store          *Store
+	WhatsApp       WhatsApp
+	Files          Files
+	Bus            *event.Bus
+	Log            *slog.Logger
+	ReconcileEvery time.Duration // 0 is DefaultReconcileEvery
+}
+
 // Service keeps the slice's data and WhatsApp in step.
 type Service struct {
 	store     *Store
 	wa        WhatsApp
-	pub       Publisher
+	files     Files
+	bus       *event.Bus
 	log       *slog.Logger
 	reconcile time.Duration
 	queue     *eventQueue
-	dirty     atomic.Bool // messages may wait to be sent
-
-	// adding is held from writing an outgoing message until it is published, so
-	// that its acks are published later.
-	adding sync.Mutex
+	snoozes   *alarm.Alarm
+	dirty     atomic.Bool                      // messages may wait to be sent
+	account   atomic.Pointer[whatsapp.Account] // that is linked, as far as known; nil without
+	settings  atomic.Pointer[Settings]
 
 	// The following fields belong to the goroutine of Run.
-	compare syncPlan
-	waiting bool // messages were attempted or wait; some may have to fail
+	compare  syncPlan
+	pace     pace
+	outboxAt time.Time // when the outbox is to be looked at; zero for never
 }
 
 // NewService returns a service that takes in nothing before Run.
-func NewService(store *Store, wa WhatsApp, pub Publisher, log *slog.Logger, reconcileEvery time.Duration) *Service {
-	if reconcileEvery <= 0 {
-		reconcileEvery = DefaultReconcileEvery
+func NewService(o Options) *Service {
+	if o.ReconcileEvery <= 0 {
+		o.ReconcileEvery = DefaultReconcileEvery
 	}
-	return &Service{store: store, wa: wa, pub: pub, log: log, reconcile: reconcileEvery, queue: newEventQueue(), waiting: true}
+	s := &Service{
+		store: o.Store, wa: o.WhatsApp, files: o.Files, bus: o.Bus, log: o.Log,
+		reconcile: o.ReconcileEvery, queue: newEventQueue(),
+	}
+	s.settings.Store(defaultSettings())
+	s.snoozes = alarm.New("snoozed chats", o.Log, s.wakeSnoozed)
+	return s
 }
 
 // Handle takes an event of WhatsApp; it never waits.
@@ -75,24 +109,36 @@ func (s *Service) Handle(ev whatsapp.Event) { s.queue.put(ev) }
 
 // Run works until ctx ends. The database must be migrated.
 func (s *Service) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	wg.Go(func() { s.snoozes.Run(ctx) })
+	s.retry(ctx, "load settings", func() error { return s.loadSettings(ctx) })
 	s.dirty.Store(true) // what an earlier process left
-	timer := time.NewTicker(s.reconcile)
-	defer timer.Stop()
+	ticker := time.NewTicker(s.reconcile)
+	defer ticker.Stop()
 	for ctx.Err() == nil {
 		if ev, ok := s.queue.take(); ok {
 			s.apply(ctx, ev)
 			continue
 		}
+		set := s.settings.Load()
+		s.pace.perMinute, s.pace.broadcastPerMinute = set.SendPerMinute, set.BroadcastPerMinute
 		if s.sendNext(ctx) || s.syncNext(ctx) {
 			continue
+		}
+		var outbox <-chan time.Time
+		timer := time.NewTimer(max(time.Until(s.outboxAt), 0))
+		if !s.outboxAt.IsZero() {
+			outbox = timer.C
 		}
 		select {
 		case <-ctx.Done():
 		case <-s.queue.wake:
-		case <-timer.C:
+		case <-outbox:
+		case <-ticker.C:
 			s.compare.plan(recentChats)
-			s.failStale(ctx)
 		}
+		timer.Stop()
 	}
 }
 
@@ -100,29 +146,44 @@ func (s *Service) Run(ctx context.Context) {
 func (s *Service) apply(ctx context.Context, ev whatsapp.Event) {
 	switch ev := ev.(type) {
 	case whatsapp.StatusChanged:
-		s.pub.Publish(EventState, ev.Status)
-		if ev.Status.State == whatsapp.StateReady {
-			s.compare.plan(allChats)
-			s.dirty.Store(true)
-		}
+		s.applyStatus(ctx, ev.Status)
 	case whatsapp.EventsLost:
 		s.compare.plan(allChats)
 	case whatsapp.MessageSeen:
 		s.retry(ctx, "save message", func() error {
-			ch, err := s.store.SaveMessages(ctx, ev.Chat, []whatsapp.Message{ev.Message}, live)
-			if err == nil {
-				s.tell(ch)
-			}
-			return err
+			return s.saveMessages(ctx, ev.Chat, []whatsapp.Message{ev.Message}, live)
 		})
 	case whatsapp.AckChanged:
-		s.retry(ctx, "save ack", func() error {
-			acks, err := s.store.SetAck(ctx, ev.IDs, ev.Ack)
-			s.tellAcks(acks)
-			return err
-		})
+		s.retry(ctx, "save ack", func() error { return s.saveAck(ctx, ev.IDs, ev.Ack) })
 	case whatsapp.ChatRead:
 		s.retry(ctx, "mark chat read", func() error { return s.markRead(ctx, ev.ChatID) })
+	case whatsapp.MessageEdited:
+		s.retry(ctx, "save edit", func() error { return s.saveEdit(ctx, ev.ID, ev.Text) })
+	case whatsapp.MessageRevoked:
+		s.retry(ctx, "save deletion", func() error { return s.saveDeletion(ctx, ev.ID) })
+	case whatsapp.ReactionSeen:
+		s.retry(ctx, "save reaction", func() error { return s.saveReaction(ctx, ev) })
+	case whatsapp.TypingSeen:
+		s.bus.Publish(EventTyping, Typing{ChatID: ev.ChatID, SenderID: ev.SenderID, Typing: ev.Typing})
+	}
+}
+
+// applyStatus tells the new status, and remembers who is linked while the page
+// is being loaded again.
+func (s *Service) applyStatus(ctx context.Context, status whatsapp.Status) {
+	if err := s.bus.Tell(ctx, EventState, status); err != nil && ctx.Err() == nil {
+		s.log.Error("webhooks were not told of the status", "error", err)
+	}
+	if status.Account != nil {
+		s.account.Store(status.Account)
+	}
+	switch status.State {
+	case whatsapp.StateReady:
+		s.compare.plan(allChats)
+		s.dirty.Store(true)
+	case whatsapp.StateLoggedOut:
+		s.account.Store(nil)
+		s.retry(ctx, "fail messages", func() error { return s.fail(ctx, failureLogout, `outbox IS NOT NULL`) })
 	}
 }
 
@@ -146,76 +207,5 @@ func (s *Service) retry(ctx context.Context, what string, f func() error) {
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, dbRetryMax)
-	}
-}
-
-func (s *Service) markRead(ctx context.Context, chatID string) error {
-	changed, err := s.store.MarkRead(ctx, chatID)
-	if err != nil || !changed {
-		return err
-	}
-	chat, err := s.store.Chat(ctx, chatID)
-	if err != nil {
-		return err
-	}
-	s.pub.Publish(EventChat, chat)
-	return nil
-}
-
-// sendNext sends the message that waits longest. It reports whether there was
-// one.
-func (s *Service) sendNext(ctx context.Context) bool {
-	if !s.dirty.Load() || s.wa.Status().State != whatsapp.StateReady {
-		return false
-	}
-	s.dirty.Store(false)
-	s.adding.Lock()
-	next, err := s.store.NextOutgoing(ctx, time.Now())
-	s.adding.Unlock()
-	if err != nil {
-		s.log.Error("outbox cannot be read", "error", err)
-		s.dirty.Store(true) // looked at again with the next event or tick
-		return false
-	}
-	if next == nil {
-		return false
-	}
-	s.dirty.Store(true)
-	s.waiting = true
-
-	// A send in progress is given a moment when the slice stops.
-	sctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendDeadline)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(sendGrace, cancel) })
-	defer stop()
-
-	sent, err := s.wa.Send(sctx, whatsapp.Outgoing{ChatID: next.chatID, Type: "text", Text: next.text})
-	settle := func() ([]Ack, error) { return s.store.Sent(sctx, next.id, sent.ID, sent.Ack) }
-	if err != nil {
-		s.log.Error("message was not sent", "message", next.id, "error", err)
-		settle = func() ([]Ack, error) { return s.store.NotSent(sctx, next.id) }
-	}
-	s.retry(sctx, "settle message", func() error {
-		acks, err := settle()
-		s.tellAcks(acks)
-		return err
-	})
-	return true
-}
-
-// tell publishes what changed.
-func (s *Service) tell(ch change) {
-	for _, m := range ch.messages {
-		s.pub.Publish(EventMessage, m)
-	}
-	s.tellAcks(ch.acks)
-	if ch.chat != nil {
-		s.pub.Publish(EventChat, *ch.chat)
-	}
-}
-
-func (s *Service) tellAcks(acks []Ack) {
-	for _, a := range acks {
-		s.pub.Publish(EventAck, a)
 	}
 }

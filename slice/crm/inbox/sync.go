@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/fnv"
-	"time"
 
 	"ipnoelp.io/platform/slice/whatsapp"
 )
@@ -97,11 +96,9 @@ func (s *Service) syncChat(ctx context.Context, chat whatsapp.Chat) error {
 		if err != nil {
 			return err
 		}
-		ch, err := s.store.SaveMessages(ctx, chat, messages, history)
-		if err != nil {
+		if err := s.saveMessages(ctx, chat, messages, history); err != nil {
 			return err
 		}
-		s.tell(ch)
 		if known.chatIsNew || known.messages > 0 || len(messages) < pageSize {
 			break
 		}
@@ -115,20 +112,4 @@ func fingerprint(chat whatsapp.Chat, messages []whatsapp.Message) uint64 {
 	h := fnv.New64a()
 	json.NewEncoder(h).Encode([]any{chat, messages}) // plain structs to a hash: cannot fail
 	return h.Sum64()
-}
-
-// failStale marks as failed what can no longer be pending. It asks the database
-// only while something was pending.
-func (s *Service) failStale(ctx context.Context) {
-	if !s.waiting {
-		return
-	}
-	acks, err := s.store.FailStale(ctx, time.Now())
-	if err == nil {
-		s.tellAcks(acks)
-		s.waiting, err = s.store.Waiting(ctx)
-	}
-	if err != nil && ctx.Err() == nil {
-		s.log.Error("stale messages cannot be failed", "error", err)
-	}
 }
