@@ -42,16 +42,20 @@ const minRefresh = 2 * time.Second
 // code. In every other state it changes nothing.
 func (e *Engine) Refresh(ctx context.Context) (Status, error) {
 	e.lastLook.Store(time.Now().UnixNano())
+	status := e.Status()
+	if status.State == StatePairingCode {
+		var err error
+		if status, err = e.CancelPairingCode(ctx); err != nil {
+			return Status{}, err
+		}
+	}
 	_, s, err := e.active()
 	if err != nil {
 		return Status{}, err
 	}
-	state, _ := s.state()
-	switch {
-	case state == StatePairingCode:
-		return e.CancelPairingCode(ctx)
-	case state != StateQR && !s.stale(time.Now()), s.QR != "" && !s.QRIdle && time.Since(s.qrTime()) < minRefresh:
-		return e.Status(), nil
+	fresh := s.QR != "" && !s.QRIdle && time.Since(s.qrTime()) < minRefresh
+	if fresh || status.State != StateQR && !s.stale(time.Now()) {
+		return status, nil
 	}
 	return e.link(ctx, "refreshQR")
 }

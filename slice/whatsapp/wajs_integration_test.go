@@ -155,6 +155,9 @@ func TestNamesExistInTheRealBundle(t *testing.T) {
 		if real[name] == "" {
 			t.Errorf("the agent uses WPP.%s, which wa-js has not", name)
 		}
+		if offered[name] == "" {
+			t.Errorf("the agent uses WPP.%s, which the stand-in has not", name)
+		}
 	}
 
 	events := names(eventName, []byte(agentScript))

@@ -40,7 +40,11 @@ const report = (f) => { reports = reports.then(f).catch(() => emit('lost', {}));
 
 const register = () => {
   WPP.conn.setKeepAlive(true);
-  WPP.on('conn.auth_code_change', (c) => { setCode(c); changed(); });
+  WPP.on('conn.auth_code_change', (c) => {
+    setCode(c);
+    if (code && passkey.request) passkey.request.refuse(); // the attempt that asked is over
+    changed();
+  });
   WPP.on('conn.qrcode_idle', () => { idle = true; changed(); });
   WPP.on('conn.link_code_change', (c) => { setLink(c); changed(); });
   WPP.on('conn.link_code_expired', () => { setLink('', 'expired'); changed(); });

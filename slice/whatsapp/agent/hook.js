@@ -6,7 +6,7 @@
   'use strict';
   const container = navigator.credentials;
   if (!container || window.__slicePasskey) return;
-  const DEFAULT_MS = 300000;
+  const MAX_MS = 600000;
   const state = { request: null, changed: () => {} };
   Object.defineProperty(window, '__slicePasskey', { value: state });
 
@@ -43,7 +43,7 @@
       // A conditional request waits in a text field's menu: nobody is asked yet.
       if (!key || options.mediation === 'conditional') return get(options);
       return new Promise((resolve, reject) => {
-        const ms = Math.min(Number(key.timeout) || DEFAULT_MS, DEFAULT_MS);
+        const ms = Math.min(Number(key.timeout) || MAX_MS, MAX_MS);
         const end = (f, value) => {
           clearTimeout(timer);
           if (state.request === request) state.request = null;
