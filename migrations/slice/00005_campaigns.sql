@@ -17,6 +17,7 @@ CREATE TABLE scheduled_messages (
     chat_id    text        NOT NULL REFERENCES chats ON DELETE CASCADE,
     text       text        NOT NULL,
     file_id    bigint      REFERENCES files ON DELETE SET NULL,
+    with_file  boolean     NOT NULL DEFAULT false, -- it is not sent without its file
     due_at     timestamptz NOT NULL,
     status     text        NOT NULL DEFAULT 'scheduled' CHECK (status IN ('scheduled', 'sent', 'cancelled', 'failed')),
     failure    text        NOT NULL DEFAULT '',
@@ -26,6 +27,7 @@ CREATE TABLE scheduled_messages (
     updated_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE INDEX scheduled_messages_due ON scheduled_messages (due_at) WHERE status = 'scheduled';
+CREATE INDEX scheduled_messages_by_status ON scheduled_messages (status, due_at DESC, id DESC);
 CREATE INDEX scheduled_messages_by_chat ON scheduled_messages (chat_id);
 
 CREATE TABLE broadcasts (
@@ -35,11 +37,14 @@ CREATE TABLE broadcasts (
     label_name  text        NOT NULL,  -- as it was; the label may be gone
     text        text        NOT NULL,  -- with variables
     file_id     bigint      REFERENCES files ON DELETE SET NULL,
+    with_file   boolean     NOT NULL DEFAULT false, -- it is not sent without its file
     status      text        NOT NULL DEFAULT 'draft' CHECK (status IN ('draft', 'running', 'paused', 'done', 'cancelled')),
     created_at  timestamptz NOT NULL DEFAULT now(),
     started_at  timestamptz,
+    updated_at  timestamptz NOT NULL DEFAULT now(),
     finished_at timestamptz
 );
+CREATE INDEX broadcasts_running ON broadcasts (id) WHERE status = 'running';
 -- One row for each contact that had the label when the broadcast started.
 CREATE TABLE broadcast_recipients (
     broadcast_id bigint      NOT NULL REFERENCES broadcasts ON DELETE CASCADE,

@@ -26,7 +26,7 @@ import (
 var doc = openapitest.Load()
 
 func TestMain(m *testing.M) {
-	doc.Main(m, "/api/quick-replies")
+	doc.Main(m, "/api/quick-replies", "/api/scheduled-messages", "/api/broadcasts")
 }
 
 // testBundle is a service on a real database.
@@ -34,6 +34,7 @@ type testBundle struct {
 	*testing.T
 	pool    *pgxpool.Pool
 	clients *clients
+	outbox  *fakeOutbox
 	service *Service
 	api     *httptest.Server
 	client  *http.Client
@@ -79,7 +80,7 @@ func setup(t *testing.T) *testBundle {
 	if err := database.Migrate(t.Context(), pool); err != nil {
 		t.Fatal(err)
 	}
-	b := &testBundle{T: t, pool: pool, clients: &clients{}, client: doc.Client(t, nil), stop: func() {}}
+	b := &testBundle{T: t, pool: pool, clients: &clients{}, outbox: &fakeOutbox{}, client: doc.Client(t, nil), stop: func() {}}
 	b.start()
 	t.Cleanup(func() { b.stop() })
 	return b
@@ -90,7 +91,7 @@ func (b *testBundle) start() {
 	b.Helper()
 	b.stop()
 	bus := event.NewBus(b.pool, b.clients)
-	b.service = New(b.pool, bus, account{}, slog.New(slog.DiscardHandler))
+	b.service = New(b.pool, bus, account{}, b.outbox, slog.New(slog.DiscardHandler))
 	mux := http.NewServeMux()
 	b.service.Register(mux)
 	api := httptest.NewServer(mux)
