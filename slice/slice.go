@@ -85,7 +85,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	})
 	s.modules = []crm.Module{
 		s.inbox,
-		campaigns.New(db, s.events, s.engine, log.With("part", "campaigns")),
+		campaigns.New(db, s.events, s.engine, s.inbox, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
 		sales.New(db, s.events, log.With("part", "sales")),
 	}

@@ -22,7 +22,7 @@ const (
 	// The outbox is looked at so often while a broadcast runs: often when messages
 	// leave it, rarely when none does, such as while WhatsApp is offline.
 	firstLook = time.Second
-	lastLook  = 30 * time.Second
+	lastLook  = 15 * time.Second
 
 	progressEvery = 5 * time.Second // between two events of one broadcast
 )
@@ -51,7 +51,8 @@ func (s *Service) runBroadcasts(ctx context.Context) (next time.Time, err error)
 			if err != nil {
 				// Such as while no phone is linked. Others would get no further.
 				s.log.Warn("a broadcast cannot go on now", "broadcast", id, "error", err)
-				return time.Now().Add(lastLook), nil
+				s.look = min(2*s.look, lastLook)
+				return time.Now().Add(s.look), nil
 			}
 			if !queued {
 				break

@@ -23,8 +23,9 @@ const (
 	// be for longer is not wanted any more.
 	maxLate = 24 * time.Hour
 
-	// retryDue is when what could not be put in the outbox is tried again.
-	retryDue = time.Minute
+	// What could not be put in the outbox is tried again after pauses that double.
+	firstRetryDue = 2 * time.Second
+	lastRetryDue  = time.Minute
 	// dueBatch bounds what is looked at in one go.
 	dueBatch = 100
 )
@@ -84,7 +85,12 @@ func (s *Service) sendDue(ctx context.Context) (next time.Time, err error) {
 	if at != nil {
 		next = *at
 	}
-	if retry := time.Now().Add(retryDue); blocked && (next.IsZero() || retry.Before(next)) {
+	if !blocked {
+		s.retryDue = 0
+		return next, nil
+	}
+	s.retryDue = min(max(2*s.retryDue, firstRetryDue), lastRetryDue)
+	if retry := now.Add(s.retryDue); next.IsZero() || retry.Before(next) {
 		next = retry
 	}
 	return next, nil

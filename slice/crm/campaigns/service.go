@@ -32,6 +32,8 @@ type Service struct {
 	dueAlarm       *alarm.Alarm // of scheduled messages
 	broadcastAlarm *alarm.Alarm
 
+	retryDue time.Duration // the latest pause; belongs to the goroutine of dueAlarm
+
 	// The following fields belong to the goroutine of broadcastAlarm.
 	told map[int64]progress
 	look time.Duration // until the outbox is looked at again

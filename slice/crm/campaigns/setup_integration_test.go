@@ -91,15 +91,20 @@ func (b *testBundle) start() {
 	b.Helper()
 	b.stop()
 	bus := event.NewBus(b.pool, b.clients)
-	b.service = New(b.pool, bus, account{}, b.outbox, slog.New(slog.DiscardHandler))
-	mux := http.NewServeMux()
-	b.service.Register(mux)
-	api := httptest.NewServer(mux)
-	b.api = api
+	b.serve(New(b.pool, bus, account{}, b.outbox, slog.New(slog.DiscardHandler)))
+	api := b.api
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { b.service.Run(ctx); close(done) }()
 	b.stop = sync.OnceFunc(func() { cancel(); <-done; api.Close() })
+}
+
+// serve serves the API of a service.
+func (b *testBundle) serve(s *Service) {
+	b.service = s
+	mux := http.NewServeMux()
+	s.Register(mux)
+	b.api = httptest.NewServer(mux)
 }
 
 func (b *testBundle) do(method, path, body string, want int) map[string]any {
