@@ -34,6 +34,8 @@ func Open(databaseURL string) (*pgxpool.Pool, error) {
 	cfg.ConnConfig.ConnectTimeout = connectTimeout
 	cfg.ConnConfig.RuntimeParams["application_name"] = "slice"
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
+	// Queries here end before a compiled plan would have been worth it.
+	cfg.ConnConfig.RuntimeParams["jit"] = "off"
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open database pool: %w", err)

@@ -74,11 +74,7 @@ var (
 // another text or chat is ErrConflict. An unknown chat is ErrNotFound. Nothing
 // is sent before the transaction is committed.
 func (s *Service) Enqueue(ctx context.Context, tx *event.Tx, d Draft) (Message, error) {
-	account := s.account.Load()
-	if account == nil {
-		return Message{}, public(errNotLinked)
-	}
-	m, err := s.enqueue(ctx, tx, d, account, time.Now())
+	m, err := s.enqueue(ctx, tx, d, s.account.Load(), time.Now())
 	return m, public(err)
 }
 
@@ -103,6 +99,9 @@ func (s *Service) enqueue(ctx context.Context, tx *event.Tx, d Draft, account *w
 			return Message{}, err
 		}
 		return *known, nil
+	}
+	if account == nil {
+		return Message{}, errNotLinked
 	}
 	var waiting int
 	if err := tx.QueryRow(ctx, `SELECT count(*) FROM messages WHERE outbox IS NOT NULL AND source = $1`, d.Source).Scan(&waiting); err != nil {

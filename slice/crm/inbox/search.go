@@ -20,7 +20,8 @@ const (
 	// recentWindow is how many messages are looked through, latest first, before
 	// the index of words is asked: a word in every tenth message is found there at
 	// once, while the index would give them all to be sorted.
-	recentWindow = 4000
+	recentWindow     = 4000
+	recentChatWindow = 500
 )
 
 // Found is what a search gives: chats by name and number, and messages by their
@@ -57,25 +58,42 @@ func (s *Store) Search(ctx context.Context, q string, limit int, after *request.
 	return found, nil
 }
 
-// searchChats asks both trigram indexes, so that neither joins first.
+// What is searched of a chat and of the contact behind it; the expressions of the
+// indexes.
+const (
+	chatText    = `c.name || ' ' || coalesce(c.phone, '')`
+	contactText = `k.name || ' ' || k.wa_name || ' ' || k.company || ' ' || k.email || ' ' || coalesce(k.phone, '')`
+
+	chatMatches    = `(` + chatText + ` ILIKE $1 OR $2 <> '' AND ` + chatText + ` LIKE $2)`
+	contactMatches = `(` + contactText + ` ILIKE $1 OR $2 <> '' AND ` + contactText + ` LIKE $2)`
+
+	latestChats = ` ORDER BY ` + activity + ` DESC, c.id DESC LIMIT `
+	foundChats  = `SELECT ` + chatColumns + `, ` + messageColumns + ` FROM best c` + chatTables + ` ORDER BY ` + activity + ` DESC, c.id DESC`
+)
+
+// searchChats returns the chats with the latest activity.
 func (s *Store) searchChats(ctx context.Context, q string) ([]Chat, error) {
 	like := "%" + escapeLike(strings.TrimSpace(q)) + "%"
 	digits := digitsOf(q)
 	if digits != "" {
 		digits = "%" + digits + "%"
 	}
+	// What many have in common is found among the latest.
+	found, err := database.Collect(ctx, s.pool, scanChat, `
+		WITH latest AS MATERIALIZED (SELECT * FROM chats c`+latestChats+`$4),
+		best AS (SELECT c.* FROM latest c LEFT JOIN contacts k ON k.id = c.contact_id WHERE `+chatMatches+` OR `+contactMatches+latestChats+`$3)
+		`+foundChats, like, digits, maxFoundChats, recentChatWindow)
+	if err != nil || len(found) == maxFoundChats {
+		return found, err
+	}
+	// Both indexes are asked, so that neither table is joined first.
 	return database.Collect(ctx, s.pool, scanChat, `
 		WITH hits AS MATERIALIZED (
-			SELECT id FROM chats WHERE name || ' ' || coalesce(phone, '') ILIKE $1 OR $2 <> '' AND name || ' ' || coalesce(phone, '') LIKE $2
+			SELECT c.id FROM chats c WHERE `+chatMatches+`
 			UNION
-			SELECT c.id FROM contacts k JOIN chats c ON c.contact_id = k.id
-			WHERE k.name || ' ' || k.wa_name || ' ' || k.company || ' ' || k.email || ' ' || coalesce(k.phone, '') ILIKE $1
-			   OR $2 <> '' AND k.name || ' ' || k.wa_name || ' ' || k.company || ' ' || k.email || ' ' || coalesce(k.phone, '') LIKE $2
-		), best AS (
-			SELECT c.* FROM chats c JOIN hits USING (id) ORDER BY `+activity+` DESC, c.id DESC LIMIT $3
-		)
-		SELECT `+chatColumns+`, `+messageColumns+` FROM best c`+chatTables+` ORDER BY `+activity+` DESC, c.id DESC`,
-		like, digits, maxFoundChats)
+			SELECT c.id FROM contacts k JOIN chats c ON c.contact_id = k.id WHERE `+contactMatches+`
+		), best AS (SELECT c.* FROM chats c JOIN hits USING (id)`+latestChats+`$3)
+		`+foundChats, like, digits, maxFoundChats)
 }
 
 func (s *Store) searchMessages(ctx context.Context, words string, limit int, after *request.Cursor) ([]Message, error) {
