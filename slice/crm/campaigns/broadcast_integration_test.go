@@ -129,13 +129,13 @@ func TestBroadcastPauseAndRestart(t *testing.T) {
 	b.do("POST", one+"/pause", "", 200)
 	b.deliver(1, nil)
 	b.start()
+	b.stop()
 	if _, err := b.service.runBroadcasts(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(b.sent()); n != 3 {
 		t.Errorf("%d messages while it was paused", n)
 	}
-	b.stop()
 	b.exec(`UPDATE broadcasts SET status = 'running'`) // as the process before left it
 	b.start()
 	b.broadcast(id, "3 queued", three)

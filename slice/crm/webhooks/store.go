@@ -118,21 +118,23 @@ func (s *Service) waiting(ctx context.Context) (map[int64]time.Time, error) {
 // prune removes what the log keeps no longer, and returns when it is to be
 // called again.
 func (s *Service) prune(ctx context.Context, now time.Time) (time.Time, error) {
-	const sql = `
-		DELETE FROM webhook_deliveries d WHERE d.created_at < $1 AND (d.status <> 'pending' OR NOT (SELECT active FROM webhooks WHERE id = d.webhook_id))
-		   OR d.status <> 'pending' AND d.id < (
-			SELECT min(id) FROM (
-				SELECT id FROM webhook_deliveries l WHERE l.webhook_id = d.webhook_id ORDER BY id DESC LIMIT $2) latest)`
-	if _, err := s.pool.Exec(ctx, sql, now.Add(-keepFor), keepCount); err != nil {
-		return time.Time{}, err
-	}
-	// Of a receiver that has been away for long, the oldest are given up.
-	if _, err := s.pool.Exec(ctx, `
-		UPDATE webhook_deliveries d SET status = 'failed', failure = 'Too many deliveries waited.'
-		WHERE d.status = 'pending' AND d.id < (
-			SELECT min(id) FROM (
-				SELECT id FROM webhook_deliveries l WHERE l.webhook_id = d.webhook_id AND status = 'pending' ORDER BY id DESC LIMIT $1) latest)`, maxPending); err != nil {
-		return time.Time{}, err
+	for _, q := range []struct {
+		sql  string
+		args []any
+	}{
+		{`DELETE FROM webhook_deliveries d USING webhooks w WHERE w.id = d.webhook_id AND d.created_at < $1 AND (d.status <> 'pending' OR NOT w.active)`,
+			[]any{now.Add(-keepFor)}},
+		{`DELETE FROM webhook_deliveries d USING webhooks w, LATERAL (
+			SELECT id FROM webhook_deliveries WHERE webhook_id = w.id ORDER BY id DESC OFFSET $1 LIMIT 1) newest_old
+		WHERE d.webhook_id = w.id AND d.id <= newest_old.id AND d.status <> 'pending'`, []any{keepCount}},
+		// Of a receiver that has been away for long, the oldest are given up.
+		{`UPDATE webhook_deliveries d SET status = 'failed', failure = 'Too many deliveries waited.' FROM webhooks w, LATERAL (
+			SELECT id FROM webhook_deliveries WHERE webhook_id = w.id AND status = 'pending' ORDER BY id DESC OFFSET $1 LIMIT 1) newest_old
+		WHERE d.webhook_id = w.id AND d.id <= newest_old.id AND d.status = 'pending'`, []any{maxPending}},
+	} {
+		if _, err := s.pool.Exec(ctx, q.sql, q.args...); err != nil {
+			return time.Time{}, err
+		}
 	}
 	var oldest *time.Time
 	if err := s.pool.QueryRow(ctx, `SELECT min(created_at) FROM webhook_deliveries`).Scan(&oldest); err != nil || oldest == nil {

@@ -150,6 +150,13 @@ func (b *testBundle) hurry(id string) {
 	b.service.hurry(n)
 }
 
+func (b *testBundle) exec(sql string, args ...any) {
+	b.Helper()
+	if _, err := b.pool.Exec(b.Context(), sql, args...); err != nil {
+		b.Fatal(err)
+	}
+}
+
 // eventually waits until f returns "".
 func (b *testBundle) eventually(f func() string) {
 	b.Helper()
@@ -541,8 +548,16 @@ func TestPrune(t *testing.T) {
 		t.Errorf("next %v, %v", next, err)
 	}
 	var count int
-	if err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM webhook_deliveries`).Scan(&count); err != nil || count != keepCount-1 {
+	if err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM webhook_deliveries`).Scan(&count); err != nil || count != keepCount {
 		t.Errorf("%d are kept (%v)", count, err)
+	}
+	// A receiver that is away does not fill the database.
+	b.exec(`INSERT INTO webhook_deliveries (webhook_id, event, payload) SELECT $1::bigint, 'deal:created', '1' FROM generate_series(1, $2::int)`, id, maxPending+50)
+	if _, err := b.service.prune(t.Context(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.pool.QueryRow(t.Context(), `SELECT count(*) FROM webhook_deliveries WHERE status = 'pending'`).Scan(&count); err != nil || count != maxPending {
+		t.Errorf("%d are pending (%v)", count, err)
 	}
 }
 
