@@ -100,6 +100,12 @@ func (c *Client) PhoneReads(ctx context.Context, phone, chat string) error {
 	return c.post(ctx, accountPath(phone, "phone/read"), map[string]string{"chat": chat})
 }
 
+// Populate gives an account a past, such as 500 chats with 50,000 messages.
+func (c *Client) Populate(ctx context.Context, phone string, p Population) (made Populated, err error) {
+	err = c.do(ctx, http.MethodPost, accountPath(phone, "populate"), p, &made)
+	return made, err
+}
+
 // TypeLinkCode types a pairing code on the phone, which links the device that
 // shows it.
 func (c *Client) TypeLinkCode(ctx context.Context, phone, code string) error {

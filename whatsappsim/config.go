@@ -89,7 +89,7 @@ const (
 	maxQRBytes            = 512              // of a code's text; a real one has about 240
 	maxControlBody        = 8 * maxTextBytes // JSON may escape a byte as \u00XX
 	maxDeviceFrame        = 8 * maxTextBytes
-	maxUpdateItems        = 200     // messages and chats in one update; more go into the next one
+	maxUpdateItems        = 1_000   // messages and chats in one update; more go into the next one
 	maxUpdateBytes        = 1 << 20 // of text in one update
 )
 

@@ -192,6 +192,20 @@ func (s *Server) phoneReads(w http.ResponseWriter, r *http.Request) {
 	do(w, r, func(phone string, in input) error { return s.world.phoneReads(phone, in.Chat) })
 }
 
+func (s *Server) populate(w http.ResponseWriter, r *http.Request) {
+	var in Population
+	if err := problem.DecodeJSON(w, r, maxControlBody, &in); err != nil {
+		problem.Write(w, err)
+		return
+	}
+	made, err := s.world.populate(r.PathValue("phone"), in, s.files)
+	if err != nil {
+		problem.Write(w, err)
+		return
+	}
+	problem.WriteJSON(w, http.StatusCreated, made)
+}
+
 func (s *Server) typeCode(w http.ResponseWriter, r *http.Request) {
 	type input struct {
 		Code string `json:"code"`

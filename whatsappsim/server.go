@@ -111,6 +111,7 @@ func (s *Server) routes() {
 	s.mux.HandleFunc("POST /control/accounts/{phone}/phone/read", s.phoneReads)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/link-code", s.typeCode)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/passkey", s.passkey)
+	s.mux.HandleFunc("POST /control/accounts/{phone}/populate", s.populate)
 	s.mux.HandleFunc("POST /control/faults", s.pageFault)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/logout", s.logout)
 	s.mux.HandleFunc("POST /control/accounts/{phone}/faults", s.fault)

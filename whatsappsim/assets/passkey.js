@@ -6,8 +6,9 @@ const TIMEOUT = 600_000; // ms
 // ask runs the ceremony with the options of the real page, and returns the
 // client data that was signed. It rejects where there is no passkey: here
 // always, unless somebody answers for whatsapp.com.
-export async function ask(challenge) {
+export async function ask(challenge, signal) {
   const credential = await navigator.credentials.get({
+    signal,
     publicKey: {
       challenge: bytes(challenge),
       timeout: TIMEOUT,

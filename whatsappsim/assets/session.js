@@ -40,6 +40,7 @@ export class Session {
   #events;
   #socket;
   #requiredAuth = false;
+  #asking; // ends the question for the passkey
   #loaded = Date.now();
   #files = new Map(); // those on their way, by message
   #revoked = new Set(); // by this device
@@ -234,6 +235,8 @@ export class Session {
   }
 
   #setPasskey(challenge) {
+    this.#asking?.abort();
+    this.#asking = new AbortController();
     this.passkey = challenge;
     document.dispatchEvent(new Event('passkey')); // for the page alone: wa-js has no such event
   }
@@ -241,7 +244,7 @@ export class Session {
   // Asks for the passkey; where there is none it stays asked for.
   async answerPasskey() {
     try {
-      const data = await passkey.ask(this.passkey);
+      const data = await passkey.ask(this.passkey, this.#asking.signal);
       this.#socket.send({ type: 'passkey_response', client_data: data });
     } catch (error) {
       console.warn('no passkey:', error);
