@@ -27,7 +27,7 @@ const (
 )
 
 // chromium returns the browser to test with.
-func chromium(t *testing.T) string {
+func chromium(t testing.TB) string {
 	t.Helper()
 	for _, path := range []string{"/usr/bin/chromium-headless-shell", "/usr/bin/chromium"} {
 		if _, err := os.Stat(path); err == nil {
@@ -40,12 +40,12 @@ func chromium(t *testing.T) string {
 
 // browser is one Chromium with a profile; it shows one page.
 type browser struct {
-	t     *testing.T
+	t     testing.TB
 	ctx   context.Context
 	close func()
 }
 
-func startBrowser(t *testing.T, profile string) *browser {
+func startBrowser(t testing.TB, profile string) *browser {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(chromium(t)), chromedp.NoSandbox, chromedp.UserDataDir(profile))
@@ -116,7 +116,12 @@ func (b *browser) do(js string) {
 // wait polls until the expression holds.
 func (b *browser) wait(js string) {
 	b.t.Helper()
-	deadline := time.Now().Add(evalTimeout)
+	b.waitFor(js, evalTimeout)
+}
+
+func (b *browser) waitFor(js string, timeout time.Duration) {
+	b.t.Helper()
+	deadline := time.Now().Add(timeout)
 	for {
 		ctx, cancel := context.WithDeadline(b.ctx, deadline)
 		ok, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`(async () => Boolean(await (`+js+`)))()`, chromedp.EvalAwaitPromise))
@@ -154,7 +159,7 @@ func count(log []string, event string) (n int) {
 const ready = `WPP.conn.isAuthenticated() && WPP.conn.getStreamData().mode === 'MAIN' && WPP.conn.getStreamData().info === 'NORMAL'`
 
 type bench struct {
-	t      *testing.T
+	t      testing.TB
 	url    string
 	client *Client
 }
@@ -165,6 +170,11 @@ func startServer(t *testing.T, config Config) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serve(t, s)
+}
+
+func serve(t testing.TB, s *Server) *bench {
+	t.Helper()
 	h := httptest.NewServer(s)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
@@ -181,13 +191,18 @@ func startServer(t *testing.T, config Config) *bench {
 
 func (s *bench) link(b *browser) {
 	s.t.Helper()
+	s.scan(b)
+	b.wait(ready)
+}
+
+func (s *bench) scan(b *browser) {
+	s.t.Helper()
 	b.open(s.url)
 	b.wait(`WPP.conn.getAuthCode()`)
 	code := eval[string](b, `(await WPP.conn.getAuthCode()).fullCode`)
 	if err := s.client.Scan(s.t.Context(), phoneNumber, code); err != nil {
 		s.t.Fatal(err)
 	}
-	b.wait(ready)
 }
 
 func (s *bench) write(text string) string {

@@ -30,9 +30,9 @@ export class Database {
     return database;
   }
 
-  #write(use) {
+  #write(use, durability = 'strict') {
     return new Promise((resolve, reject) => {
-      const transaction = this.#db.transaction(STORES, 'readwrite', { durability: 'strict' });
+      const transaction = this.#db.transaction(STORES, 'readwrite', { durability });
       transaction.oncomplete = () => resolve();
       transaction.onabort = () => reject(transaction.error);
       use((name) => transaction.objectStore(name));
@@ -52,13 +52,14 @@ export class Database {
   }
 
   // All in one transaction: a cursor is never ahead of what it stands for.
-  put({ state = {}, contacts = [], chats = [], messages = [] }) {
+  // What comes before another write need not wait for the disk.
+  put({ state = {}, contacts = [], chats = [], messages = [] }, durability) {
     return this.#write((store) => {
       for (const [key, value] of Object.entries(state)) store('state').put(value, key);
       for (const [name, records] of Object.entries({ contacts, chats, messages })) {
         for (const record of records) store(name).put(record);
       }
-    });
+    }, durability);
   }
 
   removeMessage(id) {

@@ -10,6 +10,8 @@ export class WPPError extends Error {
 
 // Wid is the id of a user, a group or a chat.
 export class Wid {
+  static #known = new Map(); // thousands of messages share a few ids
+
   constructor(id) {
     [this.user, this.server] = id.split('@');
     this._serialized = id;
@@ -20,7 +22,9 @@ export class Wid {
     if (typeof value?._serialized === 'string') value = value._serialized;
     if (typeof value !== 'string') return undefined;
     if (/^\d+$/.test(value)) value += '@c.us';
-    return /^[\d-]+@(c\.us|lid|g\.us)$/.test(value) ? new Wid(value) : undefined;
+    let wid = Wid.#known.get(value);
+    if (!wid && /^[\d-]+@(c\.us|lid|g\.us)$/.test(value)) Wid.#known.set(value, wid = new Wid(value));
+    return wid;
   }
 
   static assert(value) {
@@ -67,9 +71,17 @@ const PREVIEW = '/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAP/////////////////////////////
 
 const base64 = (hex) => btoa(String.fromCharCode(...hex.match(/../g).map((byte) => parseInt(byte, 16))));
 
-// MsgModel is made from a record as the server has it.
+const MEDIA = ['caption', 'isCaptionByUser', 'mimetype', 'filename', 'title', 'size', 'width', 'height', 'duration', 'isGif', 'isViewOnce',
+  'filehash', 'mediaData'];
+
+// MsgModel is made from a record as the server has it. There are many of them:
+// what can be worked out is.
 export class MsgModel {
+  #session;
+  #record;
+
   constructor(record, session) {
+    this.#session = session;
     this.id = MsgKey.fromString(record.id);
     const chat = this.id.remote;
     const me = chat.isGroup() || chat.isLid() ? session.lid ?? session.me : session.me;
@@ -79,60 +91,59 @@ export class MsgModel {
     this.isNewMsg = false;
     this.isGroupMsg = chat.isGroup();
     if (this.isGroupMsg) this.author = record.from_me ? me : Wid.create(record.author);
-    Object.defineProperties(this, {
-      session: { value: session },
-      chat: { get: () => session.chats.get(chat._serialized) },
-      sender: { get: () => this.author ?? this.from },
-      senderObj: { get: () => session.contact(record.from_me ? session.me : this.sender) },
-      isSentByMe: { get: () => record.from_me },
-      isMedia: { get: () => Boolean(this.mediaData) },
-    });
     this.set(record);
     this.notifyName = record.from_me ? session.name : record.author_name ?? this.senderObj.pushname ?? '';
   }
 
+  get record() { return this.#record; }
+  get chat() { return this.#session.chats.get(this.id.remote._serialized); }
+  get sender() { return this.author ?? this.from; }
+  get senderObj() { return this.#session.contact(this.id.fromMe ? this.#session.me : this.sender); }
+  get isSentByMe() { return this.id.fromMe; }
+  get isMedia() { return Boolean(this.mediaData); }
+  get isSendFailure() { return this.ack < 0; }
+
   set(record) {
     const { media } = record;
+    if (this.#record?.media && !media) for (const name of MEDIA) delete this[name];
+    this.#record = record;
     this.type = record.type || 'chat';
     this.t = record.t;
     this.ack = record.ack;
-    this.isSendFailure = record.ack < 0;
     this.body = this.type === 'chat' ? record.text : undefined;
-    this.caption = undefined;
-    this.mediaData = undefined;
     if (this.type === 'revoked') this.subtype = 'sender';
-    for (const name of ['mimetype', 'filename', 'size', 'width', 'height', 'duration', 'filehash', 'title']) this[name] = undefined;
-    if (media) {
-      if (this.type === 'image' || this.type === 'video') this.body = PREVIEW;
-      // A document without a caption has its name for one.
-      this.caption = record.text || (this.type === 'document' ? media.filename : undefined);
-      this.isCaptionByUser = Boolean(record.text);
-      this.mimetype = media.mimetype;
-      this.filename = media.filename || undefined;
-      this.title = this.filename;
-      this.size = media.size;
-      this.width = media.width || undefined;
-      this.height = media.height || undefined;
-      this.duration = media.seconds || undefined;
-      this.isGif = Boolean(media.gif);
-      this.isViewOnce = Boolean(media.view_once);
-      this.filehash = media.hash && base64(media.hash);
-      this.mediaData = { type: this.type, mimetype: media.mimetype, size: media.size, filehash: this.filehash, mediaStage: 'NEED_POKE' };
-    }
+    if (media) this.#describe(media, record.text);
     if (record.quoted) this.#quote(record.quoted);
     if (record.edit_key) {
       const { remote, participant, fromMe } = this.id;
       this.latestEditMsgKey = new MsgKey({ fromMe, remote, participant, id: record.edit_key });
       this.latestEditSenderTimestampMs = record.edited_at;
     }
-    Object.defineProperty(this, 'record', { value: record, configurable: true });
+  }
+
+  #describe(media, caption) {
+    if (this.type === 'image' || this.type === 'video') this.body = PREVIEW;
+    this.filename = media.filename || undefined;
+    this.title = this.filename;
+    // A document without a caption has its name for one.
+    this.caption = caption || (this.type === 'document' ? this.filename : undefined);
+    this.isCaptionByUser = Boolean(caption);
+    this.mimetype = media.mimetype;
+    this.size = media.size;
+    this.width = media.width || undefined;
+    this.height = media.height || undefined;
+    this.duration = media.seconds || undefined;
+    this.isGif = Boolean(media.gif);
+    this.isViewOnce = Boolean(media.view_once);
+    this.filehash = media.hash && base64(media.hash);
+    this.mediaData = { type: this.type, mimetype: media.mimetype, size: media.size, filehash: this.filehash, mediaStage: 'NEED_POKE' };
   }
 
   #quote(id) {
     const key = MsgKey.fromString(id);
     this.quotedStanzaID = key.id;
-    this.quotedParticipant = key.participant ?? (key.fromMe ? this.session.me : key.remote);
-    const quoted = this.session.message(id);
+    this.quotedParticipant = key.participant ?? (key.fromMe ? this.#session.me : key.remote);
+    const quoted = this.#session.message(id);
     // A raw message, not a model; what is not known here is not there.
     if (quoted) this.quotedMsg = { type: quoted.type, body: quoted.body, caption: quoted.caption, mimetype: quoted.mimetype };
   }

@@ -306,9 +306,9 @@ export class Session {
 
   // ---- chats and messages
 
-  #save(records) {
+  #save(records, durability) {
     // Writes end in the order in which they began: the last stands for all.
-    this.#stored = this.#database.put(records).catch((error) => console.error('the change could not be stored:', error));
+    this.#stored = this.#database.put(records, durability).catch((error) => console.error('the change could not be stored:', error));
   }
 
   #chat(record) {
@@ -398,7 +398,7 @@ export class Session {
       changed.push(...this.#changes(message, before));
     }
     if (cursor > (this.#state.cursor ?? 0)) this.#state.cursor = cursor;
-    this.#save({ state: { cursor: this.#state.cursor }, contacts, chats, messages });
+    this.#save({ state: { cursor: this.#state.cursor }, contacts, chats, messages }, this.#state.synced ? 'strict' : 'relaxed');
     if (!this.#state.synced) return; // history, from before the device was linked
     for (const chat of added) this.#events.emit('chat.new_chat', chat);
     for (const message of fresh) if (message.record.fault !== 'silent_message') this.#announce(message);
