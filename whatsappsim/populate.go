@@ -53,7 +53,7 @@ func (w *world) populate(phone string, p Population, files *fileStore) (Populate
 	if err != nil {
 		return Populated{}, err
 	}
-	past := newPast(phone, p, stock, w.now())
+	past := newPast(phone, p, stock, w.now().Truncate(time.Second)) // or rounding would change the order
 	for i := range p.Chats {
 		past.addChat(i)
 	}
