@@ -25,6 +25,7 @@ type Config struct {
 	ChromiumPath   string        `env:"CHROMIUM_PATH" envDefault:"/usr/bin/chromium-headless-shell"`
 	LogLevel       slog.Level    `env:"LOG_LEVEL" envDefault:"INFO"`
 	ReconcileEvery time.Duration `env:"RECONCILE_EVERY"` // 0 is inbox.DefaultReconcileEvery
+	MediaQuota     int64         `env:"MEDIA_QUOTA_MIB"` // 0 is media.DefaultQuota
 
 	// DisableChromiumSandbox is for tests that run as root. It is not read from
 	// the environment, so that no deployment can set it.
@@ -78,6 +79,8 @@ func keyOf(field string) string {
 		return "SLICE_NUMBER"
 	case "LogLevel":
 		return "LOG_LEVEL"
+	case "MediaQuota":
+		return "MEDIA_QUOTA_MIB"
 	case "ReconcileEvery":
 		return "RECONCILE_EVERY"
 	}
@@ -118,6 +121,9 @@ func (c Config) Validate() error {
 	}
 	if c.ReconcileEvery != 0 && c.ReconcileEvery < minReconcileEvery {
 		fault("RECONCILE_EVERY", "must be at least %v", minReconcileEvery)
+	}
+	if c.MediaQuota < 0 {
+		fault("MEDIA_QUOTA_MIB", "must not be negative")
 	}
 	return errors.Join(faults...)
 }

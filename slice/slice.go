@@ -29,6 +29,7 @@ import (
 	"ipnoelp.io/platform/slice/crm/campaigns"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
+	"ipnoelp.io/platform/slice/crm/media"
 	"ipnoelp.io/platform/slice/crm/sales"
 	"ipnoelp.io/platform/slice/crm/webhooks"
 	"ipnoelp.io/platform/slice/database"
@@ -79,12 +80,14 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	})
 	s.hub = httpapi.NewHub(s.engine, log.With("part", "socketio"))
 	s.events = event.NewBus(db, s.hub)
+	files := media.NewStore(db, cfg.MediaQuota<<20)
 	s.inbox = inbox.NewService(inbox.Options{
-		Store: inbox.NewStore(db), WhatsApp: s.engine, Bus: s.events,
+		Store: inbox.NewStore(db), WhatsApp: s.engine, Files: files, Bus: s.events,
 		Log: log.With("part", "inbox"), ReconcileEvery: cfg.ReconcileEvery,
 	})
 	s.modules = []crm.Module{
 		s.inbox,
+		media.New(files, s.engine, log.With("part", "media")),
 		campaigns.New(db, s.events, s.engine, s.inbox, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
 		sales.New(db, s.events, log.With("part", "sales")),

@@ -8,12 +8,11 @@ CREATE TABLE files (
     mime_type  text        NOT NULL,
     size       bigint      NOT NULL CHECK (size > 0),       -- bytes
     sha256     bytea       NOT NULL,
-    pinned     boolean     NOT NULL DEFAULT false,          -- cannot be fetched again: kept whatever the quota says
     complete   boolean     NOT NULL DEFAULT false,          -- all chunks are there
     used_at    timestamptz NOT NULL DEFAULT now(),          -- the least recently used leave first
     created_at timestamptz NOT NULL DEFAULT now()
 );
-CREATE INDEX files_by_use ON files (used_at) WHERE NOT pinned;
+CREATE INDEX files_by_use ON files (used_at DESC, id DESC);
 CREATE TABLE file_chunks (
     file_id bigint  NOT NULL REFERENCES files ON DELETE CASCADE,
     n       integer NOT NULL, -- from 0
