@@ -37,4 +37,16 @@ bench-claim: ## from a sign-up to its answer, with warm slices there
 bench-provision: ## from requested to warm, beside a bare docker run
 	@go run ./bench provision
 
-.PHONY: bench-claim bench-provision
+bench-slice-start: ## from a slice's container start to its QR code, beside Chromium's own start
+	@go run ./bench slice-start
+
+bench-slice-memory: ## a slice's memory with a large account, beside the prototype's
+	@go run ./bench slice-memory
+
+bench-inbox: ## list, thread, search and inbound messages at 200,000 messages
+	@go run ./bench inbox
+
+soak-slice: ## messages in and out for MINUTES (5) while things break
+	@go run ./bench soak-slice
+
+.PHONY: bench-claim bench-provision bench-slice-start bench-slice-memory bench-inbox soak-slice

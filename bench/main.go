@@ -1,8 +1,11 @@
 // Bench measures the platform on its real parts and prints, for each benchmark,
 // a readable table and one line of JSON.
 //
-//	bench claim       from a sign-up to its answer, with warm slices there
-//	bench provision   from requested to warm, beside a bare docker run
+//	bench claim         from a sign-up to its answer, with warm slices there
+//	bench provision     from requested to warm, beside a bare docker run
+//	bench slice-start   from container start to the QR code, beside Chromium's own start
+//	bench slice-memory  a slice's memory, beside the prototype's
+//	bench soak-slice    messages in and out for MINUTES while things break
 //
 // It starts a stack of its own and removes it again.
 package main
@@ -35,6 +38,9 @@ type benchmark struct {
 var benchmarks = []benchmark{
 	{"claim", signUpsAtOnce, claim},
 	{"provision", 1, provision},
+	{"slice-start", 1, sliceStart},
+	{"slice-memory", 1, sliceMemory},
+	{"soak-slice", 1, soakSlice},
 }
 
 // fixture is a running stack and its gateway schema.
@@ -56,7 +62,11 @@ func main() {
 func run(ctx context.Context, args []string) error {
 	i := slices.IndexFunc(benchmarks, func(b benchmark) bool { return len(args) == 1 && args[0] == b.name })
 	if i < 0 {
-		return fmt.Errorf("want one of: claim, provision")
+		var names []string
+		for _, b := range benchmarks {
+			names = append(names, b.name)
+		}
+		return fmt.Errorf("want one of: %s", strings.Join(names, ", "))
 	}
 	b := benchmarks[i]
 	cfg := stack.Bench()

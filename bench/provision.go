@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"text/tabwriter"
 	"time"
+
+	"ipnoelp.io/platform/internal/stack"
 )
 
 const provisionRounds = 10
@@ -36,7 +38,7 @@ func provision(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 		if err := f.waitWarm(ctx, 1); err != nil {
 			return nil, err
 		}
-		took, err := bare.Run(ctx)
+		took, err := runBare(ctx, bare)
 		if err != nil {
 			return nil, fmt.Errorf("bare run %d: %w", round+1, err)
 		}
@@ -56,6 +58,15 @@ func provision(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 	w.Flush()
 	warm, bareTime := percentile(ours, 50), percentile(theirs, 50)
 	return provisionResult{ms(warm), ms(bareTime), float64(warm*1000/bareTime) / 1000, len(ours)}, nil
+}
+
+func runBare(ctx context.Context, bare *stack.BareSlice) (time.Duration, error) {
+	c, err := bare.Start(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Stop(ctx)
+	return c.WaitHealthy(ctx)
 }
 
 // keepOne has one user take a slice, whose database the bare runs then use.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,11 +14,25 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// BareSlice is a slice's image run by `docker run` alone, to compare with: the
-// same options and environment as Nomad gives it, no scheduler, no catalog.
+// BareSlice is a slice's image run by `docker run` alone, to measure and to
+// compare with: the same options and environment as Nomad gives it, no
+// scheduler, no catalog. It uses the database of a slice that there is.
 type BareSlice struct {
-	args []string
-	name string
+	Number      int
+	Image       string
+	DatabaseURL string // with the slice's password
+	WhatsAppURL string
+	token       string
+	name        string
+	seccomp     string
+}
+
+// BareContainer is one that runs.
+type BareContainer struct {
+	ID    string
+	URL   string // where it listens
+	Begun time.Time
+	slice *BareSlice
 }
 
 // BareSlice uses the database of a slice that there is.
@@ -26,35 +41,67 @@ func (s *Stack) BareSlice(ctx context.Context, number int) (*BareSlice, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &BareSlice{name: s.cfg.nodeName() + "-bare"}
-	b.args = []string{"run", "-d", "--name", b.name, "-p", "127.0.0.1::8080", "--read-only", "--cap-drop", "ALL",
-		"--security-opt", "no-new-privileges", "--security-opt", "seccomp=" + s.seccompFile(),
-		"--tmpfs", "/tmp", "--tmpfs", "/profile:uid=10001,mode=0700", "-e", "PROFILE_DIR=/profile/chromium",
-		"-e", "SLICE_NUMBER=" + fmt.Sprint(number), "-e", "SLICE_TOKEN=" + v.Items["token"],
-		"-e", "DATABASE_URL=" + v.Items["database_url"], "-e", "WHATSAPP_URL=" + s.whatsappURL(), s.images.slice}
-	return b, nil
+	return &BareSlice{
+		Number: number, Image: s.images.slice, DatabaseURL: v.Items["database_url"], WhatsAppURL: s.whatsappURL(),
+		token: v.Items["token"], name: s.cfg.nodeName() + "-bare", seccomp: s.seccompFile(),
+	}, nil
 }
 
-// Run starts the container, waits until its health check answers, removes it,
-// and returns how long it took to become healthy.
-func (b *BareSlice) Run(ctx context.Context) (time.Duration, error) {
-	if err := removeContainers(ctx, []string{b.name}); err != nil { // one that was cut off
-		return 0, err
+// Confinement is what a slice's container is confined by, for another image.
+func (b *BareSlice) Confinement() []string {
+	return []string{"--read-only", "--cap-drop", "ALL",
+		"--security-opt", "no-new-privileges", "--security-opt", "seccomp=" + b.seccomp,
+		"--tmpfs", "/tmp", "--tmpfs", "/profile:uid=10001,mode=0700"}
+}
+
+// Header is what a request to the slice must carry.
+func (b *BareSlice) Header() http.Header {
+	return http.Header{platform.HeaderSliceNumber: {strconv.Itoa(b.Number)}, platform.HeaderSliceToken: {b.token}}
+}
+
+// Start starts the container; one that was cut off is removed first.
+func (b *BareSlice) Start(ctx context.Context) (*BareContainer, error) {
+	return b.start(ctx, b.Image, "-e", "PROFILE_DIR=/profile/chromium",
+		"-e", "SLICE_NUMBER="+strconv.Itoa(b.Number), "-e", "SLICE_TOKEN="+b.token,
+		"-e", "DATABASE_URL="+b.DatabaseURL, "-e", "WHATSAPP_URL="+b.WhatsAppURL)
+}
+
+// StartOther starts another image with the same confinement, database and page.
+func (b *BareSlice) StartOther(ctx context.Context, image string) (*BareContainer, error) {
+	return b.start(ctx, image, "-e", "DATABASE_URL="+b.DatabaseURL, "-e", "WHATSAPP_URL="+b.WhatsAppURL)
+}
+
+func (b *BareSlice) start(ctx context.Context, image string, options ...string) (*BareContainer, error) {
+	if err := removeContainers(ctx, []string{b.name}); err != nil {
+		return nil, err
 	}
+	args := append([]string{"run", "-d", "--name", b.name, "-p", "127.0.0.1::8080"}, b.Confinement()...)
+	args = append(append(args, options...), image)
 	begun := time.Now()
-	if _, err := exec.CommandContext(ctx, "docker", b.args...).Output(); err != nil {
-		return 0, fmt.Errorf("docker run: %w", commandError(err))
+	id, err := exec.CommandContext(ctx, "docker", args...).Output()
+	if err != nil {
+		return nil, fmt.Errorf("docker run: %w", commandError(err))
 	}
-	defer removeContainers(context.WithoutCancel(ctx), []string{b.name}) //nolint:errcheck // the next run removes it too
+	c := &BareContainer{ID: strings.TrimSpace(string(id)), Begun: begun, slice: b}
 	out, err := exec.CommandContext(ctx, "docker", "port", b.name, "8080/tcp").Output()
 	if err != nil {
-		return 0, fmt.Errorf("docker port: %w", commandError(err))
+		c.Stop(ctx)
+		return nil, fmt.Errorf("docker port: %w", commandError(err))
 	}
-	url := "http://" + strings.TrimSpace(string(out)) + "/healthz"
-	waiting, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	err = poll(waiting, 10*time.Millisecond, func() error {
-		res, err := http.Get(url)
+	c.URL = "http://" + strings.TrimSpace(string(out))
+	return c, nil
+}
+
+// Stop removes the container.
+func (c *BareContainer) Stop(ctx context.Context) {
+	removeContainers(context.WithoutCancel(ctx), []string{c.slice.name}) //nolint:errcheck // the next start removes it too
+}
+
+// WaitHealthy returns how long it took from the start until the health check
+// answered.
+func (c *BareContainer) WaitHealthy(ctx context.Context) (time.Duration, error) {
+	return c.Wait(ctx, func() error {
+		res, err := http.Get(c.URL + "/healthz")
 		if err != nil {
 			return err
 		}
@@ -64,5 +111,13 @@ func (b *BareSlice) Run(ctx context.Context) (time.Duration, error) {
 		}
 		return nil
 	})
-	return time.Since(begun), err
+}
+
+// Wait asks every 10 ms, a minute at most, and returns how long it took from the
+// start until f returned nil.
+func (c *BareContainer) Wait(ctx context.Context, f func() error) (time.Duration, error) {
+	waiting, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := poll(waiting, 10*time.Millisecond, f)
+	return time.Since(c.Begun), err
 }

@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"ipnoelp.io/platform"
 )
 
 const (
@@ -128,6 +130,19 @@ func (c *Config) containers(ctx context.Context, filters ...string) ([]string, e
 		return nil, fmt.Errorf("docker ps: %w", commandError(err))
 	}
 	return strings.Fields(string(out)), nil
+}
+
+// SliceContainer returns the id of the container that runs the slice, or an error
+// while none does.
+func (s *Stack) SliceContainer(number int) (string, error) {
+	ids, err := s.cfg.containers(context.Background(), "status=running", "label="+labelJobName+"="+platform.SliceName(number))
+	if err == nil && len(ids) != 1 {
+		err = fmt.Errorf("%s: %d running containers", platform.SliceName(number), len(ids))
+	}
+	if err != nil {
+		return "", err
+	}
+	return ids[0], nil
 }
 
 // stopContainers ends containers, each with the time its job gives it at most.

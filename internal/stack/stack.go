@@ -325,6 +325,9 @@ func (s *Stack) CertPool() *x509.CertPool {
 	return pool
 }
 
+// SourceDir is the checkout that the stack was built from.
+func (s *Stack) SourceDir() string { return s.cfg.SourceDir }
+
 // Nomad is a client with the management token.
 func (s *Stack) Nomad() *nomad.Client { return s.nomad }
 
