@@ -5,6 +5,7 @@
 //	bench provision     from requested to warm, beside a bare docker run
 //	bench slice-start   from container start to the QR code, beside Chromium's own start
 //	bench slice-memory  a slice's memory, beside the prototype's
+//	bench inbox         list, thread, search and inbound messages at 200,000 messages
 //	bench soak-slice    messages in and out for MINUTES while things break
 //
 // It starts a stack of its own and removes it again.
@@ -40,6 +41,7 @@ var benchmarks = []benchmark{
 	{"provision", 1, provision},
 	{"slice-start", 1, sliceStart},
 	{"slice-memory", 1, sliceMemory},
+	{"inbox", 1, inboxBench},
 	{"soak-slice", 1, soakSlice},
 }
 

@@ -152,7 +152,8 @@ func largeAccount(ctx context.Context, sim *whatsappsim.Client, phone string) er
 	if _, err := sim.CreateAccount(ctx, phone, "Large account"); err != nil {
 		return err
 	}
-	return sim.Populate(ctx, phone, largeChats, largeMessages, 1)
+	_, err := sim.Populate(ctx, phone, whatsappsim.Population{Chats: largeChats, Messages: largeMessages, Seed: 1})
+	return err
 }
 
 func afterAWhile(ctx context.Context, c *stack.BareContainer) (memory, error) {
