@@ -264,7 +264,9 @@ func TestNamesAreInTheRealBundle(t *testing.T) {
 	}
 	for _, event := range []string{"conn.auth_code_change", "conn.qrcode_idle", "conn.require_auth", "conn.authenticated", "conn.logout",
 		"conn.logout_reason", "conn.main_loaded", "conn.main_ready", "conn.online", "conn.stream_mode_changed", "conn.stream_info_changed",
-		"chat.new_chat", "chat.new_message", "chat.msg_ack_change", "chat.unread_count_changed", "loader.ready"} {
+		"conn.link_code_change", "conn.link_code_expired", "conn.link_code_error", "conn.needs_update", "chat.new_chat", "chat.new_message",
+		"chat.msg_ack_change", "chat.msg_edited", "chat.msg_revoke", "chat.new_reaction", "chat.presence_change", "chat.unread_count_changed",
+		"loader.ready"} {
 		if !strings.Contains(string(bundle), event) {
 			t.Errorf("the real bundle has no event %s", event)
 		}

@@ -47,6 +47,7 @@ func (s *Server) customerSendsFile(w http.ResponseWriter, r *http.Request) {
 		if q.Has(field) {
 			var perr error
 			if *v, perr = strconv.Atoi(q.Get(field)); perr != nil || *v < 0 {
+				*v = 0
 				f.check(field, "must be a number that is not negative")
 			}
 		}

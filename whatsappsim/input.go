@@ -85,7 +85,7 @@ func mediaFault(m media) string {
 		return "must be a type such as image/jpeg"
 	case m.Name != "" && (!utf8.ValidString(m.Name) || strings.ContainsFunc(m.Name, unicode.IsControl) || len(m.Name) > maxFileName):
 		return "must be a name of at most 255 bytes"
-	case m.Width < 0 || m.Height < 0 || m.Seconds < 0 || m.Size < 0:
+	case min(m.Width, m.Height, m.Seconds) < 0 || m.Size < 0:
 		return "must not be negative"
 	}
 	return ""

@@ -4,6 +4,7 @@ package whatsappsim
 
 import (
 	"context"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -58,9 +59,49 @@ func TestPhonePage(t *testing.T) {
 	phone.wait(`document.querySelector('#messages li.mine .ticks')?.title === 'delivered'`)
 	do(chromedp.Click("#read"))
 	phone.wait(`document.querySelector('#messages li.mine .ticks')?.dataset.ack === '3'`)
-	do(chromedp.SendKeys("#text", "Danke"), chromedp.Click("#composer button"))
+	do(chromedp.SendKeys("#text", "Danke"), chromedp.Click("#composer button.primary"))
 	device.sees("chat.new_message:chat:Danke")
+	// A message has what can be done with it.
+	press := func(message, label string) {
+		t.Helper()
+		phone.wait(`[...document.querySelectorAll('#messages li')].some((li) => li.textContent.startsWith('` + message + `'))`)
+		phone.do(`(() => {
+			const li = [...document.querySelectorAll('#messages li')].find((li) => li.textContent.startsWith('` + message + `'));
+			li.querySelector('[aria-label="` + label + `"]').click();
+		})()`)
+	}
+	press("Danke", "React with 👍")
+	phone.wait(`document.querySelector('#messages .reactions')?.textContent === '👍'`)
+	press("Hello from the CRM", "Reply")
+	do(chromedp.SendKeys("#text", "Sehr nett"), chromedp.Click("#composer button.primary"))
+	device.wait(`(await WPP.chat.getMessages('` + customerChat + `')).at(-1).quotedMsg?.body === 'Hello from the CRM'`)
+	press("Danke", "Edit")
+	do(chromedp.SendKeys("#text", " sehr"), chromedp.Click("#composer button.primary"))
+	device.wait(`(await WPP.chat.getMessages('` + customerChat + `')).some((m) => m.body === 'Danke sehr' && m.latestEditMsgKey)`)
+	press("Danke sehr", "Delete for everyone")
+	device.wait(`(await WPP.chat.getMessages('` + customerChat + `')).some((m) => m.type === 'revoked')`)
+	do(chromedp.SetUploadFiles("#attachment", []string{writePicture(t)}))
+	device.wait(`(await WPP.chat.getMessages('` + customerChat + `')).at(-1).type === 'image'`)
+	phone.wait(`document.querySelector('#messages img.picture')?.naturalWidth === 30`)
+	do(chromedp.Click("#new-group"))
+	phone.do(`(() => {
+		const { elements } = document.querySelector('#group-dialog form');
+		elements.name.value = 'Suppliers';
+		elements.members.value = 'Carl +49 170-12345\nZoé +33 6 12345678';
+	})()`)
+	do(chromedp.Click("#group-dialog button.primary"))
+	phone.wait(`document.querySelectorAll('#member option').length === 2`)
+	do(chromedp.SendKeys("#text", "Alle da?"), chromedp.Click("#composer button.primary"))
+	device.sees("chat.new_message:chat:Alle da?")
+
 	do(chromedp.Click("#logout"))
 	device.sees("conn.logout")
 	phone.wait(`document.getElementById('linked').textContent === 'No device is linked'`)
+}
+
+func writePicture(t *testing.T) string {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "picture.png")
+	writeFile(t, name, string(testPicture(t)))
+	return name
 }

@@ -1,10 +1,9 @@
 // The phone page: a phone account, its customers, what they write and read.
 
 import * as control from './control.js';
+import { drawMessage, make, preview } from './thread.js';
 
 const element = (id) => document.getElementById(id);
-const TICKS = { 0: '🕓', 1: '✓', 2: '✓✓', 3: '✓✓', 4: '✓✓' };
-const ACKS = { 0: 'pending', 1: 'sent', 2: 'delivered', 3: 'read', 4: 'played' };
 const TOAST_TIME = 4000; // ms
 const REMEMBERED = 'phone-account';
 const CUSTOMERS = ['Carl', 'Zoé', 'Ivan', 'Mei', 'Fatima', 'Lena', 'Tom', 'Aylin'];
@@ -14,23 +13,38 @@ let account = null; // the one that is shown
 let chat = ''; // the id of the one that is shown
 let chats = new Map();
 let messages = new Map();
+let contacts = new Map();
+let threads = new Map(); // message ids by chat, in order
+let context = null; // {kind: 'quote' or 'edit', message}
 let unfollow = () => {};
 let toastTimer;
 
 // ---- drawing; every text goes in as text, never as markup
 
-function make(tag, className, ...children) {
-  const node = document.createElement(tag);
-  node.className = className;
-  node.append(...children);
-  return node;
-}
-
 const initial = (name) => [...name.trim()][0]?.toUpperCase() ?? '?';
-const number = (id) => (id.endsWith('@lid') ? 'no phone number' : `+${id.split('@')[0]}`);
+function number(id) {
+  const c = chats.get(id);
+  if (c?.group) return `Group · ${c.group.members.map((m) => nameOf(m.id)).join(', ')}`;
+  const phone = contacts.get(id)?.phone || (id.endsWith('@c.us') ? id.split('@')[0] : '');
+  if (!phone) return 'no phone number';
+  return id.endsWith('@lid') ? `+${phone}, hidden behind a LID` : `+${phone}`;
+}
+const nameOf = (id) => contacts.get(id)?.name || id.split('@')[0];
 const title = (c) => c.name || number(c.id);
 const clock = (t) => new Date(t * 1000).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-const ordered = (id) => [...messages.values()].filter((m) => m.chat === id).sort((a, b) => a.order - b.order);
+const SHOWN = 300; // messages of a thread; older ones are not drawn
+const ordered = (id) => threads.get(id) ?? [];
+
+// The thread stays in order; a message mostly comes last.
+function keep(m) {
+  const known = messages.get(m.id);
+  messages.set(m.id, m);
+  let thread = threads.get(m.chat);
+  if (!thread) threads.set(m.chat, thread = []);
+  if (known) thread[thread.indexOf(known)] = m;
+  else thread.push(m);
+  if (thread.length > 1 && thread.at(-2).order > thread.at(-1).order) thread.sort((a, b) => a.order - b.order);
+}
 
 function toast(text) {
   element('toast').textContent = text;
@@ -59,7 +73,7 @@ function drawChats() {
   const sorted = [...chats.values()].sort((a, b) => b.t - a.t || b.seq - a.seq);
   element('chats').replaceChildren(...sorted.map((c) => {
     const last = ordered(c.id).at(-1);
-    const text = c.composing ? `${account.name} is typing …` : `${last?.from_me ? `${account.name}: ` : ''}${last?.text ?? ''}`;
+    const text = c.composing ? `${account.name} is typing …` : `${last?.from_me ? `${account.name}: ` : ''}${last ? preview(last) : ''}`;
     const button = make('button', '',
       make('span', 'avatar', initial(title(c))),
       make('span', 'summary', make('strong', '', title(c)), make('span', 'quiet', text)),
@@ -70,18 +84,6 @@ function drawChats() {
     return make('li', '', button);
   }));
   element('no-chats').hidden = sorted.length > 0;
-}
-
-function drawMessage(m) {
-  const other = m.from_me ? title(chats.get(m.chat)) : account.name;
-  const ticks = make('span', 'ticks', TICKS[m.ack] ?? '');
-  ticks.dataset.ack = m.ack;
-  ticks.title = m.ack >= 3 ? `read by ${other}` : ACKS[m.ack] ?? '';
-  ticks.setAttribute('role', 'img');
-  ticks.setAttribute('aria-label', ticks.title);
-  const item = make('li', m.from_me ? 'mine' : '', m.text, make('span', 'meta', clock(m.t), ticks));
-  item.dataset.id = m.id;
-  return item;
 }
 
 function drawThread() {
@@ -99,11 +101,32 @@ function drawThread() {
   element('thread-name').textContent = title(c);
   element('thread-number').textContent = c.composing ? `${account.name} is typing …` : number(c.id);
   element('text').placeholder = `Write as ${title(c)}`;
-  element('composer').hidden = c.id.endsWith('@lid'); // the control API writes as numbers
+  // Who hides their number cannot be written as: the control API takes numbers.
+  element('composer').hidden = !c.group && !contacts.get(c.id)?.phone;
+  element('attach').disabled = context?.kind === 'edit';
+  element('member').hidden = !c.group;
+  if (c.group && element('member').dataset.chat !== c.id) {
+    element('member').dataset.chat = c.id;
+    element('member').replaceChildren(...c.group.members.map((m) => new Option(nameOf(m.id), m.id)));
+  }
+  element('context').hidden = !context;
+  if (context) element('context-text').textContent = `${context.kind === 'edit' ? 'Edit' : 'Reply to'}: ${preview(context.message)}`;
   const list = element('messages');
   const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 80;
-  list.replaceChildren(...ordered(chat).map(drawMessage));
+  const scope = { account, messages, actions, title: title(c), nameOf, address: (m) => control.fileAddress(account.phone, m.id) };
+  list.replaceChildren(...ordered(chat).slice(-SHOWN).map((m) => drawMessage(m, scope)));
   if (atEnd) list.scrollTop = list.scrollHeight;
+}
+
+// Once per frame, however much happens.
+let asked = false;
+function drawSoon() {
+  if (asked) return;
+  asked = true;
+  requestAnimationFrame(() => {
+    asked = false;
+    draw();
+  });
 }
 
 function draw() {
@@ -121,6 +144,9 @@ function choose(phone) {
   chat = '';
   chats = new Map();
   messages = new Map();
+  contacts = new Map();
+  threads = new Map();
+  context = null;
   draw();
   if (!account) return;
   localStorage.setItem(REMEMBERED, phone);
@@ -129,16 +155,59 @@ function choose(phone) {
     account = change.account;
     accounts = accounts.map((a) => (a.phone === account.phone ? account : a));
     for (const c of change.chats ?? []) chats.set(c.id, c);
-    for (const m of change.messages ?? []) messages.set(m.id, m);
-    draw();
+    for (const c of change.contacts ?? []) contacts.set(c.id, c);
+    for (const m of change.messages ?? []) keep(m);
+    drawSoon();
   });
 }
 
 function openChat(id) {
   chat = id;
+  context = null;
   draw();
   element('messages').scrollTop = element('messages').scrollHeight;
   if (id && !element('composer').hidden) element('text').focus();
+}
+
+// ---- what a customer does
+
+const phoneOf = (id) => contacts.get(id)?.phone ?? id.split('@')[0];
+
+// Who writes in the thread that is shown: its customer, or a member of it.
+function writer() {
+  const c = chats.get(chat);
+  const id = c.group ? element('member').value : c.id;
+  const who = { from: phoneOf(id), from_name: nameOf(id) };
+  if (c.group) who.group = c.id;
+  if (id.endsWith('@lid')) who.lid = true;
+  return who;
+}
+
+function setContext(kind, message) {
+  context = { kind, message };
+  element('text').value = kind === 'edit' ? message.text : '';
+  draw();
+  element('text').focus();
+}
+
+const actions = {
+  reply: (m) => setContext('quote', m),
+  edit: (m) => setContext('edit', m),
+  remove: (m) => attempt(() => control.remove(account.phone, m.id)),
+  play: (m) => attempt(() => control.play(account.phone, m.id)),
+  react(m, emoji) {
+    const { from } = writer();
+    const mine = m.reactions?.some((r) => r.text === emoji && phoneOf(r.sender) === from);
+    attempt(() => control.react(account.phone, from, m.id, mine ? '' : emoji));
+  },
+};
+
+let typingSince = 0;
+const TYPING = 5000; // ms between two signs of it
+function showTyping(on) {
+  if (on && Date.now() - typingSince < TYPING) return;
+  typingSince = on ? Date.now() : 0;
+  control.typing(account.phone, writer().from, chat, on).catch(() => {}); // it is only a sign
 }
 
 // A form's own line says what went wrong; elsewhere it is the toast.
@@ -201,9 +270,20 @@ const accountDialog = dialog('account-dialog', async ({ phone, name }) => {
   offerCode();
 });
 
-const customerDialog = dialog('customer-dialog', async ({ phone, name, text }) => {
-  await control.write(account.phone, digits(phone), name, text);
-  openChat(`${digits(phone)}@c.us`);
+const customerDialog = dialog('customer-dialog', async ({ phone, name, text, lid }) => {
+  const { id } = await control.write(account.phone, { from: digits(phone), from_name: name, text, lid: lid === 'on' });
+  openChat(id.split('_')[1]);
+});
+
+const codeDialog = dialog('code-dialog', ({ code }) => control.typeCode(account.phone, code));
+
+const groupDialog = dialog('group-dialog', async ({ name, members }) => {
+  const people = members.split('\n').filter((line) => line.trim()).map((line) => {
+    const [, who, phone] = line.match(/^(.*?)\s*(\+?[\d\s()./-]*)$/);
+    return { name: who, phone: digits(phone) };
+  });
+  const { id } = await control.createGroup(account.phone, name, people);
+  openChat(id);
 });
 
 const randomDigits = (n) => Array.from({ length: n }, () => Math.floor(Math.random() * 10)).join('');
@@ -234,6 +314,13 @@ element('accounts').addEventListener('change', ({ target }) => {
 });
 element('new-account').addEventListener('click', newAccount);
 element('new-customer').addEventListener('click', newCustomer);
+element('new-group').addEventListener('click', () => groupDialog.open({
+  members: [...contacts.values()].filter((c) => c.id.endsWith('@c.us')).slice(0, 3).map((c) => `${c.name} +${c.phone}`).join('\n'),
+}));
+element('type-code').addEventListener('click', () => codeDialog.open());
+for (const [id, pass] of [['passkey-yes', true], ['passkey-no', false]]) {
+  element(id).addEventListener('click', () => attempt(() => control.passkey(account.phone, pass)));
+}
 element('scan').addEventListener('click', () => scanDialog.open());
 element('logout').addEventListener('click', () => attempt(async () => {
   await control.logout(account.phone);
@@ -244,19 +331,41 @@ element('back').addEventListener('click', () => openChat(''));
 element('fault-form').addEventListener('submit', (event) => {
   event.preventDefault();
   attempt(async () => {
-    await control.fault(account.phone, element('fault').value);
+    const { value } = element('fault');
+    await (value === 'never_ready' ? control.pageFault(value) : control.fault(account.phone, value));
     toast('It will go wrong.');
   });
 });
 element('composer').addEventListener('submit', (event) => {
   event.preventDefault();
-  const c = chats.get(chat);
   const text = element('text').value;
+  if (!text.trim()) return;
+  const about = context;
   attempt(async () => {
-    await control.write(account.phone, c.id.split('@')[0], title(c), text);
-    element('text').value = '';
+    if (about?.kind === 'edit') await control.edit(account.phone, about.message.id, text);
+    else await control.write(account.phone, { ...writer(), text, quoted: about?.message.id });
+    if (context === about && element('text').value === text) { // and not something that was begun meanwhile
+      element('text').value = '';
+      context = null;
+    }
+    showTyping(false);
+    draw();
   }, event.target);
 });
+element('context-end').addEventListener('click', () => {
+  context = null;
+  draw();
+});
+element('attach').addEventListener('click', () => element('attachment').click());
+element('attachment').addEventListener('change', ({ target }) => attempt(async () => {
+  const [file] = target.files;
+  if (!file) return;
+  await control.sendFile(account.phone, { ...writer(), text: element('text').value.trim(), quoted: context?.message.id }, file);
+  element('text').value = '';
+  context = null;
+  target.value = '';
+}, element('composer')));
+element('text').addEventListener('input', ({ target }) => showTyping(target.value !== ''));
 element('text').addEventListener('keydown', (event) => {
   if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
   event.preventDefault();
