@@ -27,6 +27,7 @@ import (
 
 	"ipnoelp.io/platform/slice/crm"
 	"ipnoelp.io/platform/slice/crm/campaigns"
+	"ipnoelp.io/platform/slice/crm/contacts"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/crm/media"
@@ -88,6 +89,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.modules = []crm.Module{
 		s.inbox,
 		media.New(files, s.engine, log.With("part", "media")),
+		contacts.New(db, s.events, s.engine, log.With("part", "contacts")),
 		campaigns.New(db, s.events, s.engine, s.inbox, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
 		sales.New(db, s.events, log.With("part", "sales")),

@@ -15,8 +15,11 @@ CREATE TABLE contacts (
     is_business  boolean     NOT NULL DEFAULT false,
     opted_out_at timestamptz,                     -- null: may be written to by broadcasts
     created_at   timestamptz NOT NULL DEFAULT now(),
-    updated_at   timestamptz NOT NULL DEFAULT now()
+    updated_at   timestamptz NOT NULL DEFAULT now(),
+    sort_name    text        GENERATED ALWAYS AS (left(lower(coalesce(nullif(name, ''), nullif(wa_name, ''), phone, '')), 40)) STORED
 );
+CREATE INDEX contacts_by_name ON contacts (sort_name, id);
+CREATE INDEX contacts_by_email ON contacts (lower(email)) WHERE email <> '';
 CREATE INDEX contacts_search ON contacts USING gin ((name || ' ' || wa_name || ' ' || company || ' ' || email || ' ' || coalesce(phone, '')) gin_trgm_ops);
 
 -- A person may have several WhatsApp ids: 4915112345678@c.us and 123@lid.

@@ -8,8 +8,9 @@ const Any = "*"
 var Names = []string{
 	"broadcast:created", "broadcast:deleted", "broadcast:updated",
 	"chat:updated",
-	"contact:created", "contact:deleted", "contact:merged", "contact:updated",
+	"contact:created", "contact:deleted", "contact:imported", "contact:merged", "contact:updated",
 	"deal:created", "deal:deleted", "deal:moved", "deal:updated",
+	"label:created", "label:deleted", "label:updated",
 	"message:ack", "message:new", "message:reaction", "message:updated",
 	"quick_reply:created", "quick_reply:deleted", "quick_reply:updated",
 	"scheduled:created", "scheduled:sent", "scheduled:updated",
