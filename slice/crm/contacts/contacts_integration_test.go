@@ -27,7 +27,12 @@ import (
 
 var doc = openapitest.Load()
 
-func TestMain(m *testing.M) { doc.Main(m, "/api/contacts", "/api/labels", "/api/custom-fields") }
+// The chat of a contact is the inbox's.
+func TestMain(m *testing.M) {
+	const one = "/api/contacts/{id}"
+	doc.Main(m, "/api/contacts/duplicates", "/api/contacts/export", "/api/contacts/import", one+"/opt-out", one+"/refresh", one+"/picture",
+		one+"/merge", one+"/labels", one+"/notes", "/api/labels", "/api/custom-fields")
+}
 
 type clients struct {
 	mu     sync.Mutex // guards events
