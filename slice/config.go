@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"ipnoelp.io/platform/slice/login"
 )
 
 // Config is a slice's configuration. String and log output never hold its
@@ -18,6 +20,7 @@ type Config struct {
 	Number         int           `env:"SLICE_NUMBER"`
 	Token          Secret        `env:"SLICE_TOKEN"`
 	DatabaseURL    Secret        `env:"DATABASE_URL"`
+	SnapshotKey    Secret        `env:"SLICE_SNAPSHOT_KEY"` // "" keeps no copies of the login
 	WhatsAppURL    string        `env:"WHATSAPP_URL"`
 	BundlePath     string        `env:"WA_JS_BUNDLE"`
 	ListenAddr     string        `env:"LISTEN_ADDR" envDefault:":8080"`
@@ -98,6 +101,9 @@ func (c Config) Validate() error {
 	}
 	if len(c.Token) < minTokenLength {
 		fault("SLICE_TOKEN", "must have at least %d characters", minTokenLength)
+	}
+	if n := len(c.SnapshotKey); n > 0 && n < login.MinKeyLength {
+		fault("SLICE_SNAPSHOT_KEY", "must have at least %d characters", login.MinKeyLength)
 	}
 	if u, err := url.Parse(string(c.DatabaseURL)); err != nil || (u.Scheme != "postgres" && u.Scheme != "postgresql") {
 		fault("DATABASE_URL", "must be a postgres:// URL")

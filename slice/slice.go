@@ -5,6 +5,7 @@
 //	crm       what the slice knows and does, a package for each part
 //	alarm     work that is due at a time, from memory
 //	database  the slice's own database
+//	login     encrypted copies of the browser's login
 //	httpapi   identity check, JSON API, Socket.IO events
 //	socketio  the Socket.IO protocol
 //	seccomp   the container's system call filter
@@ -35,6 +36,7 @@ import (
 	"ipnoelp.io/platform/slice/crm/webhooks"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/httpapi"
+	"ipnoelp.io/platform/slice/login"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
@@ -71,7 +73,13 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
 	s := &Slice{cfg: cfg, log: log, db: db, migrated: make(chan struct{})}
+	copies, err := s.loginCopies()
+	if err != nil {
+		db.Close()
+		return nil, err
+	}
 	s.engine = whatsapp.New(whatsapp.Config{
+		Login:          copies,
 		URL:            cfg.WhatsAppURL,
 		BundlePath:     cfg.BundlePath,
 		ProfileDir:     cfg.ProfileDir,
@@ -112,6 +120,34 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		return nil, fmt.Errorf("LISTEN_ADDR: %w", err)
 	}
 	return s, nil
+}
+
+// loginCopies returns the copies of the login, nil when there is no key for them.
+func (s *Slice) loginCopies() (whatsapp.Login, error) {
+	if s.cfg.SnapshotKey == "" {
+		return nil, nil
+	}
+	copies, err := login.New(s.db, string(s.cfg.SnapshotKey))
+	if err != nil {
+		return nil, fmt.Errorf("SLICE_SNAPSHOT_KEY: %w", err)
+	}
+	return patientLogin{copies, s.migrated}, nil
+}
+
+// patientLogin waits for the database's tables before it looks into them. The
+// browser starts at the same time as the database otherwise.
+type patientLogin struct {
+	*login.Copies
+	migrated <-chan struct{}
+}
+
+func (p patientLogin) Restore(ctx context.Context, profile string) (bool, error) {
+	select {
+	case <-ctx.Done():
+		return false, ctx.Err()
+	case <-p.migrated:
+		return p.Copies.Restore(ctx, profile)
+	}
 }
 
 // Addr is the address that the slice listens on.

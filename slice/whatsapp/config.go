@@ -12,6 +12,7 @@ type Config struct {
 	ProfileDir   string // Chromium's profile; holds the login
 	ChromiumPath string
 	Logger       *slog.Logger
+	Login        Login // nil keeps no copies
 
 	// DisableSandbox is for tests that run as root, where Chromium has no
 	// sandbox. Message content is hostile input: never set it in production.
@@ -19,6 +20,7 @@ type Config struct {
 
 	probeEvery   time.Duration // 0 is defaultProbeEvery; tests shorten it
 	probeTimeout time.Duration // 0 is evalTimeout; tests shorten it
+	copyAfter    time.Duration // 0 is defaultCopyAfter; tests shorten it
 }
 
 const (

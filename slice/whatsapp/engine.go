@@ -20,6 +20,9 @@ type Engine struct {
 	lastLook atomic.Int64  // Unix nanoseconds of the latest look
 	looked   chan struct{} // has one entry when somebody came to look
 
+	linkChanged chan struct{} // has one entry when the state is another one
+	ended       atomic.Bool   // the link was ended, and copies of it may still be there
+
 	mu       sync.Mutex // guards the following fields
 	status   Status
 	snapshot snapshot  // the latest, zero when no page is loaded
@@ -43,10 +46,16 @@ func New(cfg Config) *Engine {
 	if cfg.probeTimeout == 0 {
 		cfg.probeTimeout = evalTimeout
 	}
+	if cfg.copyAfter == 0 {
+		cfg.copyAfter = defaultCopyAfter
+	}
 	return &Engine{
 		cfg:    cfg,
 		log:    cfg.Logger,
 		looked: make(chan struct{}, 1),
+
+		linkChanged: make(chan struct{}, 1),
+
 		status: Status{State: StateStarting, Since: time.Now().UTC()},
 	}
 }
@@ -86,6 +95,11 @@ func (e *Engine) Run(ctx context.Context, sink func(Event)) error {
 	e.mu.Lock()
 	e.sink = sink
 	e.mu.Unlock()
+
+	e.restoreLogin(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { e.keepLogin(ctx) }) // ends with ctx
+	defer func() { keeper.Wait(); e.lastCopy(ctx) }()
 
 	wait, failures := minRestartWait, 0
 	for {
@@ -246,6 +260,12 @@ func (e *Engine) setLocked(next Status) {
 		return
 	}
 	e.status = next
+	if next.State == StateLoggedOut {
+		e.ended.Store(true)
+	}
+	if next.State != old.State {
+		e.changedLink()
+	}
 	if e.sink != nil {
 		e.sink(StatusChanged{next})
 	}
