@@ -48,7 +48,7 @@ func profile(t *testing.T, large int) string {
 		"Default/IndexedDB/https_x.indexeddb.leveldb/CURRENT":    "MANIFEST-000001\n",
 		"Default/IndexedDB/https_x.indexeddb.leveldb/LOCK":       "",
 		"Default/Local Storage/leveldb/000005.ldb":               "stored",
-		"Default/Cache/big":                                      "not a part of it",
+		"Default/Cache/big": "not a part of it",
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
