@@ -47,7 +47,7 @@ func testConfig(t *testing.T, url string) Config {
 		Logger:         slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: level})),
 		DisableSandbox: os.Getuid() == 0,
 		probeEvery:     200 * time.Millisecond,
-		probeTimeout:   2 * time.Second,
+		probeTimeout:   5 * time.Second, // a busy machine is not to be taken for a page that hangs
 	}
 }
 
