@@ -21,8 +21,9 @@ import (
 	"ipnoelp.io/platform/gateway/sockets"
 )
 
-// maxBody bounds what a client sends to its slice in one request.
-const maxBody = 32 << 20
+// maxBody bounds what a client sends to its slice in one request: the largest
+// file that a slice takes. The slice has a limit for each of its routes.
+const maxBody = 64 << 20
 
 // Authenticator tells who sends a request.
 type Authenticator interface {

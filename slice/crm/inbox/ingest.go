@@ -224,6 +224,15 @@ func (s *Service) saveEdit(ctx context.Context, waID, text string) error {
 
 // saveDeletion removes the content of a message that was deleted for everyone.
 func (s *Service) saveDeletion(ctx context.Context, waID string) error {
+	_, err := s.store.pool.Exec(ctx, `
+		DELETE FROM files f USING messages m WHERE m.wa_id = $1 AND m.deleted_at IS NULL AND f.id = m.file_id
+		  AND (SELECT count(*) FROM messages WHERE file_id = f.id) = 1
+		  AND NOT EXISTS (SELECT FROM quick_replies WHERE file_id = f.id)
+		  AND NOT EXISTS (SELECT FROM scheduled_messages WHERE file_id = f.id)
+		  AND NOT EXISTS (SELECT FROM broadcasts WHERE file_id = f.id)`, waID)
+	if err != nil {
+		return fmt.Errorf("delete the file of a message: %w", err)
+	}
 	return s.saveChange(ctx, `UPDATE messages m SET text = '', media = NULL, file_id = NULL, deleted_at = now() WHERE wa_id = $1 AND deleted_at IS NULL RETURNING `+messageColumns, waID)
 }
 

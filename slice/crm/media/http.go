@@ -116,10 +116,10 @@ func (m *Module) ofMessage(w http.ResponseWriter, r *http.Request) error {
 // fileOf returns the file of a message, fetching it first if it is not here.
 func (m *Module) fileOf(ctx context.Context, messageID int64) (int64, error) {
 	var fileID *int64
-	var waID, name *string
-	var declared string
+	var waID *string
+	var name, declared string
 	err := m.store.pool.QueryRow(ctx, `
-		SELECT file_id, wa_id, media->>'name', coalesce(media->>'mime_type', '') FROM messages WHERE id = $1 AND media IS NOT NULL`, messageID).
+		SELECT file_id, wa_id, coalesce(media->>'name', ''), coalesce(media->>'mime_type', '') FROM messages WHERE id = $1 AND media IS NOT NULL`, messageID).
 		Scan(&fileID, &waID, &name, &declared)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -135,7 +135,7 @@ func (m *Module) fileOf(ctx context.Context, messageID int64) (int64, error) {
 	result := m.fetches.DoChan(strconv.FormatInt(messageID, 10), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 		defer cancel()
-		return m.fetch(ctx, messageID, *waID, *name, declared)
+		return m.fetch(ctx, messageID, *waID, name, declared)
 	})
 	select {
 	case <-ctx.Done():
@@ -162,8 +162,12 @@ func (m *Module) fetch(ctx context.Context, messageID int64, waID, name, declare
 	if err != nil {
 		return 0, err
 	}
-	if _, err := m.store.pool.Exec(ctx, `UPDATE messages SET file_id = $2 WHERE id = $1`, messageID, f.ID); err != nil {
+	tag, err := m.store.pool.Exec(ctx, `UPDATE messages SET file_id = $2 WHERE id = $1 AND deleted_at IS NULL`, messageID, f.ID)
+	if err != nil {
 		return 0, fmt.Errorf("file of message %d: %w", messageID, err)
+	}
+	if tag.RowsAffected() == 0 { // deleted for everyone meanwhile
+		return 0, errors.Join(errNoFile, m.store.Delete(ctx, f.ID))
 	}
 	return f.ID, nil
 }

@@ -15,7 +15,6 @@ var shown = map[string]bool{
 	"image/png": true, "image/jpeg": true, "image/gif": true, "image/webp": true,
 	"video/mp4": true, "video/webm": true, "video/3gpp": true,
 	"audio/mpeg": true, "audio/ogg": true, "audio/mp4": true, "audio/aac": true, "audio/wav": true, "audio/amr": true, "audio/webm": true,
-	"application/pdf": true, // in the browser's own viewer, which the sandbox of its answer leaves without scripts
 }
 
 const unknownType = "application/octet-stream"

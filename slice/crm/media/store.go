@@ -23,6 +23,10 @@ const (
 	DefaultQuota = 512 << 20 // bytes
 
 	usedEvery = time.Hour // how exact the time of a file's last use is
+
+	// uploadedFor is how long a file is kept that nothing refers to yet: somebody
+	// still writes the message that it is for.
+	uploadedFor = time.Hour
 )
 
 var errNoFile = platform.Errorf(platform.ErrNotFound, "There is no such file.")
@@ -167,13 +171,13 @@ func (s *Store) evict(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `
 		WITH evictable AS (
 			SELECT f.id, sum(f.size) OVER (ORDER BY f.used_at DESC, f.id DESC) AS upto FROM files f
-			WHERE f.complete
+			WHERE f.complete AND (f.created_at < $3 OR EXISTS (SELECT FROM messages m WHERE m.file_id = f.id))
 			  AND NOT EXISTS (SELECT FROM messages m WHERE m.file_id = f.id AND m.outbox IS NOT NULL)
 			  AND NOT EXISTS (SELECT FROM quick_replies q WHERE q.file_id = f.id)
 			  AND NOT EXISTS (SELECT FROM scheduled_messages q WHERE q.file_id = f.id AND q.status = 'scheduled')
 			  AND NOT EXISTS (SELECT FROM broadcasts q WHERE q.file_id = f.id AND q.status NOT IN ('done', 'cancelled')))
 		DELETE FROM files WHERE id IN (SELECT id FROM evictable WHERE upto > $1) OR NOT complete AND created_at < $2`,
-		s.quota, time.Now().Add(-incompleteFor))
+		s.quota, time.Now().Add(-incompleteFor), time.Now().Add(-uploadedFor))
 	if err != nil {
 		return fmt.Errorf("evict files: %w", err)
 	}
