@@ -169,14 +169,14 @@ const incompleteFor = time.Hour
 // reply, a scheduled message or a broadcast refers to, stays.
 func (s *Store) evict(ctx context.Context) error {
 	_, err := s.pool.Exec(ctx, `
-		WITH evictable AS (
-			SELECT f.id, sum(f.size) OVER (ORDER BY f.used_at DESC, f.id DESC) AS upto FROM files f
-			WHERE f.complete AND (f.created_at < $3 OR EXISTS (SELECT FROM messages m WHERE m.file_id = f.id))
+		WITH ranked AS (SELECT id, created_at, sum(size) OVER (ORDER BY used_at DESC, id DESC) AS upto FROM files WHERE complete)
+		DELETE FROM files WHERE NOT complete AND created_at < $2 OR id IN (
+			SELECT f.id FROM ranked f
+			WHERE f.upto > $1 AND (f.created_at < $3 OR EXISTS (SELECT FROM messages m WHERE m.file_id = f.id))
 			  AND NOT EXISTS (SELECT FROM messages m WHERE m.file_id = f.id AND m.outbox IS NOT NULL)
 			  AND NOT EXISTS (SELECT FROM quick_replies q WHERE q.file_id = f.id)
 			  AND NOT EXISTS (SELECT FROM scheduled_messages q WHERE q.file_id = f.id AND q.status = 'scheduled')
-			  AND NOT EXISTS (SELECT FROM broadcasts q WHERE q.file_id = f.id AND q.status NOT IN ('done', 'cancelled')))
-		DELETE FROM files WHERE id IN (SELECT id FROM evictable WHERE upto > $1) OR NOT complete AND created_at < $2`,
+			  AND NOT EXISTS (SELECT FROM broadcasts q WHERE q.file_id = f.id AND q.status NOT IN ('done', 'cancelled')))`,
 		s.quota, time.Now().Add(-incompleteFor), time.Now().Add(-uploadedFor))
 	if err != nil {
 		return fmt.Errorf("evict files: %w", err)
