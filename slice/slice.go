@@ -27,6 +27,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ipnoelp.io/platform/slice/crm"
+	"ipnoelp.io/platform/slice/crm/archive"
 	"ipnoelp.io/platform/slice/crm/campaigns"
 	"ipnoelp.io/platform/slice/crm/contacts"
 	"ipnoelp.io/platform/slice/crm/event"
@@ -98,6 +99,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		s.inbox,
 		media.New(files, s.engine, log.With("part", "media")),
 		contacts.New(db, s.events, s.engine, log.With("part", "contacts")),
+		archive.New(db, s.events, log.With("part", "archive")),
 		campaigns.New(db, s.events, s.engine, s.inbox, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
 		sales.New(db, s.events, log.With("part", "sales")),

@@ -9,6 +9,7 @@ var Names = []string{
 	"broadcast:created", "broadcast:deleted", "broadcast:updated",
 	"chat:updated",
 	"contact:created", "contact:deleted", "contact:imported", "contact:merged", "contact:updated",
+	"data:erased",
 	"deal:created", "deal:deleted", "deal:moved", "deal:updated",
 	"label:created", "label:deleted", "label:updated",
 	"message:ack", "message:new", "message:reaction", "message:updated",

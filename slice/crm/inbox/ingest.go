@@ -2,8 +2,11 @@ package inbox
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"ipnoelp.io/platform/slice/crm/contacts"
 	"ipnoelp.io/platform/slice/crm/event"
@@ -26,6 +29,10 @@ const (
 // here.
 func (s *Service) saveMessages(ctx context.Context, chat whatsapp.Chat, messages []whatsapp.Message, src source) error {
 	err := s.bus.Transact(ctx, func(tx *event.Tx) error {
+		var err error
+		if messages, err = notErased(ctx, tx, chat.ID, messages); err != nil || messages == nil {
+			return err
+		}
 		if src == live {
 			chat.Unread = 0 // the message itself may be in WhatsApp's count already, or not
 		}
@@ -61,6 +68,26 @@ func (s *Service) saveMessages(ctx context.Context, chat whatsapp.Chat, messages
 		return fmt.Errorf("save messages: %w", err)
 	}
 	return nil
+}
+
+// notErased leaves out messages that were erased here and that WhatsApp still has;
+// it returns nil when the whole chat is to be left out.
+func notErased(ctx context.Context, tx database.Querier, chatID string, messages []whatsapp.Message) ([]whatsapp.Message, error) {
+	var before time.Time
+	err := tx.QueryRow(ctx, `SELECT before FROM erased_chats WHERE chat_id = $1`, chatID).Scan(&before)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return append([]whatsapp.Message{}, messages...), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for an erased chat: %w", err)
+	}
+	var kept []whatsapp.Message
+	for _, m := range messages {
+		if m.SentAt.After(before) {
+			kept = append(kept, m)
+		}
+	}
+	return kept, nil
 }
 
 func emitChat(ctx context.Context, tx *event.Tx, id string) error {

@@ -123,3 +123,18 @@ func TestIdleServiceHoldsNoConnection(t *testing.T) {
 		<-time.After(100 * time.Millisecond)
 	}
 }
+
+func TestWhatWasErasedDoesNotComeBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.exec(`INSERT INTO erased_chats VALUES ($1, $2)`, chatID, start.Add(time.Minute))
+	b.phone.messages[chatID] = []whatsapp.Message{message("old", false, "old", 1)}
+	b.phone.chats = []whatsapp.Chat{{ID: chatID, Name: "Carl", Unread: 1}}
+	b.run()
+	b.svc.Handle(seen(message("older", false, "older", 2)))
+	b.svc.Handle(seen(message("new", false, "new", 120)))
+	waitFor(b, func(m Message) bool { return m.Text == "new" })
+	if got := b.list(); !slices.Equal(got, []string{"new"}) {
+		t.Errorf("messages %v", got)
+	}
+}
