@@ -14,10 +14,18 @@ import (
 )
 
 // evaluate runs an expression in the page, waits for its promise, and decodes
-// the result into out unless that is nil.
+// the result into out unless that is nil. When the page crashes meanwhile it is
+// errCrashed at once; Chromium itself would not say anything.
 func (b *browser) evaluate(ctx context.Context, timeout time.Duration, expression string, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	go func() { // ends with the evaluation
+		select {
+		case <-ctx.Done():
+		case <-b.queue.gone:
+			cancel()
+		}
+	}()
 	yes := true
 	r, err := cdp.Call(ctx, b.target, runtime.Evaluate, runtime.EvaluateParams{
 		Expression:    expression,
@@ -25,6 +33,11 @@ func (b *browser) evaluate(ctx context.Context, timeout time.Duration, expressio
 		ReturnByValue: &yes,
 	})
 	if err != nil {
+		select {
+		case <-b.queue.gone:
+			err = errCrashed
+		default:
+		}
 		return fmt.Errorf("evaluate: %w", err)
 	}
 	if d := r.ExceptionDetails; d != nil {

@@ -16,6 +16,7 @@ const maxQueuedCalls = 4096
 // reads from the browser and must never wait.
 type pageQueue struct {
 	wake chan struct{} // has one entry when there is something to take
+	gone chan struct{} // closed when the page crashed: nothing answers any more
 
 	mu      sync.Mutex // guards the following fields
 	loaded  bool       // a document was loaded; it has no agent yet
@@ -30,7 +31,9 @@ type taken struct {
 	calls                 []string
 }
 
-func newPageQueue() *pageQueue { return &pageQueue{wake: make(chan struct{}, 1)} }
+func newPageQueue() *pageQueue {
+	return &pageQueue{wake: make(chan struct{}, 1), gone: make(chan struct{})}
+}
 
 func (q *pageQueue) listen(ev any) {
 	q.mu.Lock()
@@ -48,6 +51,9 @@ func (q *pageQueue) listen(ev any) {
 	case *page.EventDomContentEventFired:
 		q.loaded = true
 	case *inspector.EventTargetCrashed, *inspector.EventDetached:
+		if !q.crashed {
+			close(q.gone)
+		}
 		q.crashed = true
 	default:
 		return
@@ -62,6 +68,6 @@ func (q *pageQueue) take() taken {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	t := taken{q.loaded, q.crashed, q.lost, q.calls}
-	q.loaded, q.crashed, q.lost, q.calls = false, false, false, nil
+	q.loaded, q.lost, q.calls = false, false, nil // a crash is for good
 	return t
 }

@@ -122,6 +122,8 @@ func (w *watch) probe(ctx context.Context) error {
 		w.apply(s)
 	case w.browser.ctx.Err() != nil:
 		return errBrowserLost
+	case errors.Is(err, errCrashed):
+		return err
 	case errors.Is(err, errNoAgent):
 		w.installed = false
 	default:
