@@ -47,6 +47,6 @@ bench-inbox: ## list, thread, search and inbound messages at 200,000 messages
 	@go run ./bench inbox
 
 soak-slice: ## messages in and out for MINUTES (5) while things break
-	@go run ./bench soak-slice
+	@MINUTES=$(MINUTES) go run ./bench soak-slice
 
 .PHONY: bench-claim bench-provision bench-slice-start bench-slice-memory bench-inbox soak-slice

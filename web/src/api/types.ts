@@ -68,8 +68,16 @@ export interface Message {
   type: string;
   text: string;
   ack: Ack;
+  /** Why it was not sent; '' otherwise. */
+  failure?: string;
+  media?: { mime_type: string; name: string } | null;
+  quoted?: { id: string; sender_name: string; text: string; type: string } | null;
+  reactions?: { sender_id: string; emoji: string }[];
   client_id: string | null;
   sent_at: string;
+  edited_at?: string | null;
+  /** Deleted for everyone; there is no content any more. */
+  deleted_at?: string | null;
 }
 
 export interface Chat {

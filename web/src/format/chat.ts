@@ -25,7 +25,8 @@ export function preview(message: Message | null, isGroup: boolean): string {
 }
 
 /** The text of a message, or what it is when it has none. */
-export function messageText(message: Pick<Message, 'type' | 'text'>): string {
+export function messageText(message: Pick<Message, 'type' | 'text' | 'deleted_at'>): string {
+  if (message.deleted_at) return 'This message was deleted.';
   return message.text || (message.type === 'text' ? '' : (KINDS[message.type] ?? `[${message.type}]`));
 }
 

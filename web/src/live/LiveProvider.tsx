@@ -14,6 +14,8 @@ const RECONNECT_MAX_MS = 10_000;
 interface ServerEvents {
   'whatsapp:state': (status: WhatsAppStatus) => void;
   'message:new': (message: Message) => void;
+  'message:updated': (message: Message) => void;
+  'message:reaction': (message: Message) => void;
   'message:ack': (change: AckChange) => void;
   'chat:updated': (chat: Chat) => void;
 }
@@ -68,6 +70,8 @@ export function LiveProvider({ children }: { children: ReactNode }) {
       cache.messageNew(message);
       if (message.client_id !== null) outbox.remove(message.client_id);
     });
+    listen('message:updated', (message) => cache.messageNew(message));
+    listen('message:reaction', (message) => cache.messageNew(message));
     listen('message:ack', (change) => cache.messageAck(change));
     listen('chat:updated', (chat) => cache.chatUpdated(chat));
     socket.connect();

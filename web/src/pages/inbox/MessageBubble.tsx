@@ -27,15 +27,28 @@ export const MessageBubble = memo(
               {message.sender_name}
             </Text>
           )}
+          {message.quoted && (
+            <div className={classes.quoted}>
+              <Text size="xs" fw={700}>
+                {message.quoted.sender_name}
+              </Text>
+              {messageText(message.quoted)}
+            </div>
+          )}
+          {message.media && !message.deleted_at && <MediaOf message={message} />}
           <MessageText text={messageText(message)} muted={message.text === ''} />
           <span className={classes.meta}>
+            {message.edited_at && <span>edited</span>}
             <time dateTime={sent_at} title={fullTime(sent_at)}>
               {timeOfDay(sent_at)}
             </time>
             {direction === 'out' && <AckTicks ack={ack} />}
           </span>
         </div>
-        {failed && <Failure text="WhatsApp did not send this message." onRetry={onRetry} />}
+        {message.reactions && message.reactions.length > 0 && (
+          <div className={classes.reactions}>{message.reactions.map((r) => r.emoji).join(' ')}</div>
+        )}
+        {failed && <Failure text={message.failure || 'WhatsApp did not send this message.'} onRetry={onRetry} />}
       </article>
     );
   },
@@ -64,6 +77,20 @@ export function DaySeparator({ iso }: { iso: string }) {
     <h2 className={classes.separator}>
       <span>{dayLabel(iso)}</span>
     </h2>
+  );
+}
+
+/** A picture, or a link to any other file; the slice fetches it from WhatsApp. */
+function MediaOf({ message }: { message: Message }) {
+  const href = `/api/messages/${encodeURIComponent(message.id)}/media`;
+  const { mime_type = '', name = '' } = message.media ?? {};
+  if (mime_type.startsWith('image/')) {
+    return <img className={classes.picture} src={href} alt={name || 'Photo'} loading="lazy" />;
+  }
+  return (
+    <Anchor className={classes.file} href={href} target="_blank" rel="noopener noreferrer" c="inherit" underline="always" inherit>
+      {name || 'Open the file'}
+    </Anchor>
   );
 }
 
