@@ -33,6 +33,7 @@ import (
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/crm/media"
+	"ipnoelp.io/platform/slice/crm/reports"
 	"ipnoelp.io/platform/slice/crm/sales"
 	"ipnoelp.io/platform/slice/crm/webhooks"
 	"ipnoelp.io/platform/slice/database"
@@ -103,6 +104,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		campaigns.New(db, s.events, s.engine, s.inbox, log.With("part", "campaigns")),
 		webhooks.New(db, s.events, log.With("part", "webhooks")),
 		sales.New(db, s.events, log.With("part", "sales")),
+		reports.New(db),
 	}
 	s.server = &http.Server{
 		Handler: httpapi.New(httpapi.Config{
