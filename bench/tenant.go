@@ -135,8 +135,8 @@ func (t *tenant) listen(ctx context.Context, joined func(), f func(name string, 
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	defer conn.Close()                                      //nolint:errcheck // read only
+	defer context.AfterFunc(ctx, func() { conn.Close() })() //nolint:errcheck // so that the read ends
 	for {
 		_, b, err := conn.ReadMessage()
 		if err != nil {

@@ -37,7 +37,7 @@ var languages = []language{
 		code: "346", first: []string{"Lucía", "Íñigo", "Martín", "Noa"}, last: []string{"García", "Núñez", "Fernández", "Peña"},
 		groups: []string{"Familia Peña", "Pádel jueves"},
 		sentences: []string{
-			"¡Buenos días! ¿Tienen mesa para dos?", "¿Cuánto cuesta el envío a Sevilla?", "Perfecto, gracias.", "Mañana paso a recogerlo.", "Vale",
+			"¡Buenos días! ¿Tienen mesa para dos?", "¿Qué precio tiene el envío a Sevilla?", "Perfecto, gracias.", "Mañana paso a recogerlo.", "Vale",
 			"No me ha llegado el pedido todavía, ¿me puede decir dónde está?", "Sí, a las nueve.", "Muchas gracias por todo, quedó precioso.",
 			"Le mando los datos de facturación por correo esta tarde, ahora mismo estoy en una reunión.", "¿Y si lo dejamos para la semana que viene?",
 		},

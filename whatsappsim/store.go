@@ -225,11 +225,11 @@ func write(w io.Writer, accounts map[string][]byte) error {
 	fmt.Fprintf(out, `{"version":%d,"accounts":{`, stateVersion)
 	for i, phone := range slices.Sorted(maps.Keys(accounts)) {
 		if i > 0 {
-			out.WriteByte(',')
+			fmt.Fprint(out, ",")
 		}
-		fmt.Fprintf(out, "%q:", phone) // digits
-		out.Write(accounts[phone])
+		fmt.Fprintf(out, "%q:", phone)    // digits
+		_, _ = out.Write(accounts[phone]) // Flush tells
 	}
-	out.WriteString("}}")
+	fmt.Fprint(out, "}}")
 	return out.Flush() // the first error of all of them
 }

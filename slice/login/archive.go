@@ -114,7 +114,7 @@ func unpack(r io.Reader, profile string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer root.Close()
+	defer root.Close() //nolint:errcheck // nothing is written to it
 	archive, total := tar.NewReader(zip), int64(0)
 	for {
 		h, err := archive.Next()
@@ -131,7 +131,7 @@ func unpack(r io.Reader, profile string) (err error) {
 			return fmt.Errorf("unpack %q: %w", h.Name, err)
 		}
 	}
-	if _, err := io.Copy(io.Discard, zip); err != nil { // to the last chunk, so that none is missing
+	if _, err := io.Copy(io.Discard, io.LimitReader(zip, maxUnpacked)); err != nil { // to the last chunk, so that none is missing
 		return err
 	}
 	for _, folder := range folders {

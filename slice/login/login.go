@@ -110,7 +110,7 @@ func (c *Copies) write(ctx context.Context, profile string) (id int64, err error
 		defer close(packed)
 		w.CloseWithError(pack(profile, w))
 	}()
-	defer func() { r.Close(); <-packed }()
+	defer func() { r.CloseWithError(io.ErrClosedPipe); <-packed }()
 	chunk, next := make([]byte, chunkBytes), make([]byte, chunkBytes)
 	size, err := fill(r, chunk)
 	for n := 0; err == nil; n++ {

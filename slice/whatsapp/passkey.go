@@ -5,7 +5,7 @@ import (
 	"regexp"
 )
 
-const reasonPasskey = "WhatsApp asks for the account's passkey before it links this device."
+const reasonPasskey = "WhatsApp asks for the account's passkey before it links this device." //nolint:gosec // no credential
 
 const (
 	maxPasskeyID    = 2048 // characters of a credential's id

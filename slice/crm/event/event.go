@@ -147,7 +147,7 @@ func (b *Bus) commit(ctx context.Context, tx *Tx) error {
 		b.telling.Lock()
 		defer b.telling.Unlock()
 	}
-	if err := tx.Tx.Commit(ctx); err != nil {
+	if err := tx.Commit(ctx); err != nil {
 		return err
 	}
 	for _, e := range tx.events {

@@ -3,6 +3,7 @@ package inbox
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -26,9 +27,10 @@ func (s *Service) loadSettings(ctx context.Context) error {
 	loaded := defaultSettings() // what the row does not name keeps its default
 	var value []byte
 	err := s.store.pool.QueryRow(ctx, `SELECT value FROM settings WHERE key = $1`, settingsKey).Scan(&value)
-	if err == nil {
+	switch {
+	case err == nil:
 		err = json.Unmarshal(value, loaded)
-	} else if err == pgx.ErrNoRows { //nolint:errorlint // returned as it is
+	case errors.Is(err, pgx.ErrNoRows):
 		err = nil
 	}
 	if err != nil {
