@@ -88,7 +88,7 @@ func document(w http.ResponseWriter, _ *http.Request) error {
 func requireData(migrated func() bool, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := r.URL.Path
-		session := path == sessionPath || strings.HasPrefix(path, sessionPath+"/")
+		session := path == sessionPath || strings.HasPrefix(path, sessionPath+"/") && path != sessionPath+"/history"
 		if strings.HasPrefix(path, "/api/") && !session && !migrated() {
 			request.Fail(w, r, platform.Errorf(platform.ErrUnavailable, "The data is not available yet. Try again in a moment."))
 			return

@@ -46,6 +46,7 @@ func (s *Service) Register(mux *http.ServeMux) {
 		"POST /api/messages/{id}/retry":            s.postRetry,
 		"PUT /api/messages/{id}/reaction":          s.putReaction,
 		"DELETE /api/messages/{id}/reaction":       s.deleteReaction,
+		"GET /api/whatsapp/history":                s.listStates,
 		"GET /api/search":                          s.getSearch,
 		"GET /api/settings":                        s.getSettings,
 		"PATCH /api/settings":                      s.patchSettings,

@@ -23,7 +23,7 @@ import (
 var document = openapitest.Load()
 
 func TestMain(m *testing.M) {
-	document.Main(m, "/api/chats", "/api/messages/{id}", "!/api/messages/{id}/media", "/api/search", "/api/settings", "/api/contacts/{id}/chat")
+	document.Main(m, "/api/chats", "/api/messages/{id}", "!/api/messages/{id}/media", "/api/search", "/api/settings", "/api/whatsapp/history", "/api/contacts/{id}/chat")
 }
 
 // api is the routes as a client has them.
@@ -244,6 +244,29 @@ func TestWorkflow(t *testing.T) {
 	}
 	must[object](a, 409, "POST", "/api/contacts/1001/chat", nil)
 	must[object](a, 404, "POST", "/api/contacts/1002/chat", nil)
+}
+
+func TestStatesAreRemembered(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.run()
+	a := b.api()
+	for i, state := range []whatsapp.State{whatsapp.StateOffline, whatsapp.StateOffline, whatsapp.StateReady, whatsapp.StateLoggedOut} {
+		b.svc.Handle(whatsapp.StatusChanged{Status: whatsapp.Status{State: state, Reason: fmt.Sprint("r", i), Since: start.Add(time.Duration(i) * time.Second)}})
+	}
+	var page StatePage
+	b.until(func() bool {
+		page = must[StatePage](a, 200, "GET", "/api/whatsapp/history?limit=3", nil)
+		return len(page.States) == 3 && page.States[0].State == whatsapp.StateLoggedOut
+	}, nil)
+	if page.States[0].Was != whatsapp.StateReady || page.States[2].State != whatsapp.StateOffline || page.NextCursor == nil {
+		t.Errorf("states %+v", page)
+	}
+	older := must[StatePage](a, 200, "GET", "/api/whatsapp/history?cursor="+*page.NextCursor, nil)
+	if len(older.States) != 1 || older.States[0].State != whatsapp.StateReady || older.States[0].Was != "" || older.NextCursor != nil {
+		t.Errorf("older %+v", older)
+	}
+	must[object](a, 400, "GET", "/api/whatsapp/history?cursor=x", nil)
 }
 
 func TestPagesOfChatsAndMessages(t *testing.T) {

@@ -87,7 +87,8 @@ type Service struct {
 	// The following fields belong to the goroutine of Run.
 	compare  syncPlan
 	pace     pace
-	outboxAt time.Time // when the outbox is to be looked at; zero for never
+	state    whatsapp.State // the latest that was told
+	outboxAt time.Time      // when the outbox is to be looked at; zero for never
 }
 
 // NewService returns a service that takes in nothing before Run.
@@ -173,6 +174,10 @@ func (s *Service) apply(ctx context.Context, ev whatsapp.Event) {
 func (s *Service) applyStatus(ctx context.Context, status whatsapp.Status) {
 	if err := s.bus.Tell(ctx, EventState, status); err != nil && ctx.Err() == nil {
 		s.log.Error("webhooks were not told of the status", "error", err)
+	}
+	if was := s.state; status.State != was {
+		s.state = status.State
+		s.retry(ctx, "save state", func() error { return s.saveState(ctx, status, was) })
 	}
 	if status.Account != nil {
 		s.account.Store(status.Account)
