@@ -113,14 +113,17 @@ func (b *bundle) start() {
 		}
 	}
 	b.t.Cleanup(b.stop)
-	res, err := http.Get(b.base + "/healthz?wait=10s")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		b.t.Fatalf("healthz: %d", res.StatusCode)
-	}
+	b.eventually("health", func() string {
+		res, err := http.Get(b.base + "/healthz?wait=1s")
+		if err != nil {
+			return err.Error()
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			return res.Status
+		}
+		return ""
+	})
 }
 
 // identity is what the gateway sends.
