@@ -16,7 +16,7 @@ import (
 
 var doc = openapitest.Load()
 
-func TestMain(m *testing.M) { doc.Main(m, sessionPath) }
+func TestMain(m *testing.M) { doc.Main(m, sessionPath, "!"+sessionPath+"/history") }
 
 // viewers is nobody.
 type viewers struct{}
