@@ -188,6 +188,8 @@ job "slice" {
         WHATSAPP_URL = var.whatsapp_url
         PROFILE_DIR  = "${NOMAD_ALLOC_DIR}/data/profile"
         HOME         = "/tmp"
+
+        MEMORY_LIMIT_MIB = var.memory_max
       }
 
       template {

@@ -25,10 +25,11 @@ type Config struct {
 	BundlePath     string        `env:"WA_JS_BUNDLE"`
 	ListenAddr     string        `env:"LISTEN_ADDR" envDefault:":8080"`
 	ProfileDir     string        `env:"PROFILE_DIR"`
-	ChromiumPath   string        `env:"CHROMIUM_PATH" envDefault:"/usr/bin/chromium-headless-shell"`
+	ChromiumPath   string        `env:"CHROMIUM_PATH" envDefault:"/usr/lib/chromium/chromium-headless-shell"`
 	LogLevel       slog.Level    `env:"LOG_LEVEL" envDefault:"INFO"`
-	ReconcileEvery time.Duration `env:"RECONCILE_EVERY"` // 0 is inbox.DefaultReconcileEvery
-	MediaQuota     int64         `env:"MEDIA_QUOTA_MIB"` // 0 is media.DefaultQuota
+	ReconcileEvery time.Duration `env:"RECONCILE_EVERY"`  // 0 is inbox.DefaultReconcileEvery
+	MediaQuota     int64         `env:"MEDIA_QUOTA_MIB"`  // 0 is media.DefaultQuota
+	MemoryLimit    int64         `env:"MEMORY_LIMIT_MIB"` // of the container; 0 is none
 
 	// DisableChromiumSandbox is for tests that run as root. It is not read from
 	// the environment, so that no deployment can set it.
@@ -84,6 +85,8 @@ func keyOf(field string) string {
 		return "LOG_LEVEL"
 	case "MediaQuota":
 		return "MEDIA_QUOTA_MIB"
+	case "MemoryLimit":
+		return "MEMORY_LIMIT_MIB"
 	case "ReconcileEvery":
 		return "RECONCILE_EVERY"
 	}
@@ -130,6 +133,9 @@ func (c Config) Validate() error {
 	}
 	if c.MediaQuota < 0 {
 		fault("MEDIA_QUOTA_MIB", "must not be negative")
+	}
+	if c.MemoryLimit < 0 {
+		fault("MEMORY_LIMIT_MIB", "must not be negative")
 	}
 	return errors.Join(faults...)
 }

@@ -17,7 +17,7 @@ func setEnv(t *testing.T) {
 	for k, v := range map[string]string{
 		"SLICE_NUMBER": "42", "SLICE_TOKEN": strings.Repeat("t", 43), "DATABASE_URL": "postgres://u:hidden@db/wa_slice_42",
 		"WHATSAPP_URL": "https://web.whatsapp.com/", "WA_JS_BUNDLE": "", "LISTEN_ADDR": "", "PROFILE_DIR": "/data/profile",
-		"CHROMIUM_PATH": self, "LOG_LEVEL": "", "RECONCILE_EVERY": "", "MEDIA_QUOTA_MIB": "", "SLICE_SNAPSHOT_KEY": "",
+		"CHROMIUM_PATH": self, "LOG_LEVEL": "", "RECONCILE_EVERY": "", "MEDIA_QUOTA_MIB": "", "MEMORY_LIMIT_MIB": "", "SLICE_SNAPSHOT_KEY": "",
 	} {
 		t.Setenv(k, v)
 		if v == "" {
@@ -60,7 +60,7 @@ func TestBadConfigNamesTheKey(t *testing.T) {
 	for key, value := range map[string]string{
 		"SLICE_NUMBER": "0", "SLICE_TOKEN": "short-secret", "DATABASE_URL": "mysql://u:hidden@db", "WHATSAPP_URL": "web.whatsapp.com",
 		"WA_JS_BUNDLE": "/nowhere/wa.js", "LISTEN_ADDR": "8080", "PROFILE_DIR": "profile", "CHROMIUM_PATH": "/tmp",
-		"RECONCILE_EVERY": "1ms", "MEDIA_QUOTA_MIB": "-1", "SLICE_SNAPSHOT_KEY": "short-secret",
+		"RECONCILE_EVERY": "1ms", "MEDIA_QUOTA_MIB": "-1", "MEMORY_LIMIT_MIB": "-1", "SLICE_SNAPSHOT_KEY": "short-secret",
 	} {
 		t.Run(key, func(t *testing.T) {
 			setEnv(t)
@@ -74,7 +74,7 @@ func TestBadConfigNamesTheKey(t *testing.T) {
 			}
 		})
 	}
-	for key, value := range map[string]string{"SLICE_NUMBER": "x", "LOG_LEVEL": "loud", "RECONCILE_EVERY": "often", "MEDIA_QUOTA_MIB": "much"} {
+	for key, value := range map[string]string{"SLICE_NUMBER": "x", "LOG_LEVEL": "loud", "RECONCILE_EVERY": "often", "MEDIA_QUOTA_MIB": "much", "MEMORY_LIMIT_MIB": "all"} {
 		t.Run(key+" of another type", func(t *testing.T) {
 			setEnv(t)
 			t.Setenv(key, value)

@@ -52,7 +52,7 @@ func setup(t *testing.T) *bundle {
 	if bundlePath == "" {
 		t.Fatal("WA_JS_BUNDLE is not set: it names the wa-js bundle (`make test` sets it)")
 	}
-	chromium := "/usr/bin/chromium-headless-shell"
+	chromium := "/usr/lib/chromium/chromium-headless-shell"
 	if _, err := os.Stat(chromium); err != nil {
 		t.Fatalf("this test needs Debian's package chromium-headless-shell: %v", err)
 	}

@@ -88,6 +88,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		ChromiumPath:   cfg.ChromiumPath,
 		Logger:         log.With("part", "whatsapp"),
 		DisableSandbox: cfg.DisableChromiumSandbox,
+		MemoryLimit:    cfg.MemoryLimit << 20,
 	})
 	s.hub = httpapi.NewHub(s.engine, log.With("part", "socketio"))
 	s.events = event.NewBus(db, s.hub)

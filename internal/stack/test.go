@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -70,9 +72,7 @@ func (s *Stack) test(ctx context.Context, args []string, out io.Writer) error {
 	if all {
 		args = []string{"./..."}
 	}
-	// One package at a time: they share the stack's machine.
-	goArgs := append([]string{"test", "-tags", "integration", "-p", "1", "-timeout", "20m", "-count", "1"}, args...)
-	goErr := s.command(ctx, out, environ, s.cfg.SourceDir, "go", goArgs...)
+	goErr := s.goTest(ctx, out, environ, args)
 	if !all {
 		return goErr
 	}
@@ -94,4 +94,50 @@ func (s *Stack) command(ctx context.Context, out io.Writer, environ []string, di
 		return fmt.Errorf("%s %v: %w", name, args, err)
 	}
 	return nil
+}
+
+// goTest tests the packages that use the whole stack one after the other, and
+// then two at a time those that need no more of it than PostgreSQL. What goes
+// to `go test` besides packages, flags and their values, keeps all to one run.
+func (s *Stack) goTest(ctx context.Context, out io.Writer, environ, args []string) error {
+	run := func(atOnce string, what []string) error {
+		goArgs := append([]string{"test", "-tags", "integration", "-p", atOnce, "-timeout", "20m", "-count", "1"}, what...)
+		return s.command(ctx, out, environ, s.cfg.SourceDir, "go", goArgs...)
+	}
+	if slices.ContainsFunc(args, func(a string) bool { return !strings.HasPrefix(a, "./") }) {
+		return run("1", args)
+	}
+	list := exec.CommandContext(ctx, "go", append([]string{"list", "-tags", "integration", "-f", "{{.Dir}}"}, args...)...)
+	list.Dir, list.Stderr = s.cfg.SourceDir, out
+	dirs, err := list.Output()
+	if err != nil {
+		return fmt.Errorf("list the packages to test: %w", err)
+	}
+	var whole, alone []string
+	for dir := range strings.Lines(string(dirs)) {
+		pkg, err := filepath.Rel(s.cfg.SourceDir, strings.TrimSpace(dir))
+		if err != nil {
+			return err
+		}
+		if usesStack(pkg) {
+			whole = append(whole, "./"+pkg)
+		} else {
+			alone = append(alone, "./"+pkg)
+		}
+	}
+	var errs []error
+	if len(whole) > 0 {
+		errs = append(errs, run("1", whole))
+	}
+	if len(alone) > 0 {
+		errs = append(errs, run("2", alone))
+	}
+	return errors.Join(errs...)
+}
+
+// usesStack reports whether the tests of a package (by its folder) need the whole
+// stack for themselves.
+func usesStack(pkg string) bool {
+	top, _, _ := strings.Cut(pkg, "/")
+	return slices.Contains([]string{"cmd", "consul", "internal", "nomad", "postgres"}, top)
 }

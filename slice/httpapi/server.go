@@ -45,6 +45,7 @@ func New(cfg Config) http.Handler {
 		m.Register(mux)
 	}
 	mux.Handle(socketPath, cfg.Hub)
+	mux.Handle("GET "+metricsPath, metrics(cfg.Session))
 
 	return request.Log(cfg.Logger, healthPath, requireIdentity(cfg.Number, cfg.Token, requireData(cfg.Migrated, withProblems(mux))))
 }

@@ -29,6 +29,8 @@ type Session interface {
 	RefusePasskey(ctx context.Context) error
 	// Logout ends the link to the phone.
 	Logout(ctx context.Context) error
+	// Stats counts what happened, for the metrics.
+	Stats() whatsapp.Stats
 }
 
 // sessionPath is below which nothing needs the database.

@@ -29,6 +29,7 @@ type link struct {
 	note   func(string)
 	err    error
 	status whatsapp.Status
+	stats  whatsapp.Stats
 }
 
 func (l *link) ask(what string) (whatsapp.Status, error) { l.note(what); return l.status, l.err }
@@ -47,6 +48,8 @@ func (l *link) AnswerPasskey(_ context.Context, a whatsapp.Assertion) error {
 }
 func (l *link) RefusePasskey(context.Context) error { _, err := l.ask("no passkey"); return err }
 func (l *link) Logout(context.Context) error        { _, err := l.ask("logout"); return err }
+
+func (l *link) Stats() whatsapp.Stats { return l.stats }
 
 // direct answers requests without a network.
 type direct struct{ http.Handler }

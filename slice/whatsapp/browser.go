@@ -31,6 +31,8 @@ type browser struct {
 	version string // Chromium's major version
 	queue   *pageQueue
 	files   atomic.Int64 // counts the files that went through the page
+	calls   atomic.Int64 // under way
+	used    atomic.Int64 // Unix nanoseconds of the latest call or event
 }
 
 // launch starts Chromium on the profile and prepares its page, which is still
@@ -42,6 +44,7 @@ func launch(ctx context.Context, cfg Config) (*browser, error) {
 	}
 	flags := chromiumFlags(cfg, version)
 	b := &browser{queue: newPageQueue(), version: version}
+	b.touch()
 	var cmd *exec.Cmd
 	opts := append(flags,
 		chromedp.ExecPath(cfg.ChromiumPath),
@@ -103,6 +106,17 @@ func (b *browser) prepare(ctx context.Context, t *chromedp.Target) error {
 		}
 	}
 	return nil
+}
+
+// touch records that the page is in use.
+func (b *browser) touch() { b.used.Store(time.Now().UnixNano()) }
+
+// idleSince returns how long the page has not been in use.
+func (b *browser) idleSince(now time.Time) time.Duration {
+	if b.calls.Load() > 0 {
+		return 0
+	}
+	return now.Sub(time.Unix(0, b.used.Load()))
 }
 
 // close ends the browser gracefully, so that IndexedDB is written, and then

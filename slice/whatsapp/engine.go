@@ -30,6 +30,7 @@ type Engine struct {
 	linked   bool      // a phone was linked when the page last knew
 	upSince  time.Time // when the page was first loaded; zero when it is not
 	downAt   time.Time // when it was lost; zero when it is loaded or never was
+	stats    Stats
 	sink     func(Event)
 
 	refreshing sync.Mutex // one refresh of the QR code at a time
@@ -49,6 +50,15 @@ func New(cfg Config) *Engine {
 	if cfg.copyAfter == 0 {
 		cfg.copyAfter = defaultCopyAfter
 	}
+	if cfg.loadTimeout == 0 {
+		cfg.loadTimeout = defaultLoadTimeout
+	}
+	if cfg.memoryEvery == 0 {
+		cfg.memoryEvery = memoryEvery
+	}
+	if cfg.memoryOf == nil {
+		cfg.memoryOf = memoryOf
+	}
 	return &Engine{
 		cfg:    cfg,
 		log:    cfg.Logger,
@@ -57,6 +67,11 @@ func New(cfg Config) *Engine {
 		linkChanged: make(chan struct{}, 1),
 
 		status: Status{State: StateStarting, Since: time.Now().UTC()},
+		stats: Stats{
+			Entered:  map[State]uint64{StateStarting: 1},
+			Restarts: make(map[string]uint64),
+			Reloads:  make(map[string]uint64),
+		},
 	}
 }
 
@@ -120,7 +135,7 @@ func (e *Engine) Run(ctx context.Context, sink func(Event)) error {
 		if failures >= failedAfter {
 			state = StateFailed
 		}
-		e.lost(state, reasonOf(err))
+		e.lost(state, err)
 		select {
 		case <-ctx.Done():
 			return nil
@@ -136,6 +151,7 @@ var (
 	errCrashed     = errors.New("the page crashed")
 	errHangs       = errors.New("the page does not answer")
 	errNeverReady  = errors.New("the page did not become ready")
+	errMemory      = errors.New("the browser used too much memory")
 )
 
 func reasonOf(err error) string {
@@ -146,8 +162,25 @@ func reasonOf(err error) string {
 		return "WhatsApp Web crashed and is started again."
 	case errors.Is(err, errHangs):
 		return "WhatsApp Web stopped answering and is started again."
+	case errors.Is(err, errMemory):
+		return "WhatsApp Web used too much memory and is started again."
 	}
 	return "WhatsApp Web could not be opened; it is tried again."
+}
+
+// causeOf says the same for metrics.
+func causeOf(err error) string {
+	switch {
+	case errors.Is(err, errBrowserLost):
+		return "browser_lost"
+	case errors.Is(err, errCrashed):
+		return "page_crashed"
+	case errors.Is(err, errHangs):
+		return "page_hangs"
+	case errors.Is(err, errMemory):
+		return "memory"
+	}
+	return "not_ready"
 }
 
 // session runs one browser until it fails or ctx ends. It reports whether the
@@ -176,15 +209,16 @@ func (e *Engine) session(ctx context.Context) (loaded bool, err error) {
 	return s.everReady, err
 }
 
-// lost records that there is no page.
-func (e *Engine) lost(state State, reason string) {
+// lost records that there is no page, and why.
+func (e *Engine) lost(state State, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.stats.Restarts[causeOf(err)]++
 	e.snapshot = snapshot{}
 	if !e.upSince.IsZero() {
 		e.upSince, e.downAt = time.Time{}, time.Now()
 	}
-	e.setLocked(Status{State: state, Reason: reason})
+	e.setLocked(Status{State: state, Reason: reasonOf(err)})
 }
 
 // newDocument forgets what the previous document said. The status stays until
@@ -264,6 +298,7 @@ func (e *Engine) setLocked(next Status) {
 		e.ended.Store(true)
 	}
 	if next.State != old.State {
+		e.stats.Entered[next.State]++
 		e.changedLink()
 	}
 	if e.sink != nil {

@@ -63,6 +63,10 @@ func (b *browser) call(ctx context.Context, timeout time.Duration, out any, func
 	if err != nil {
 		return fmt.Errorf("call %s: %w", function, err)
 	}
+	if function != "snapshot" { // which nobody asked for
+		b.calls.Add(1)
+		defer func() { b.touch(); b.calls.Add(-1) }()
+	}
 	var answer *struct {
 		Value   json.RawMessage `json:"value"`
 		Code    string          `json:"code"`
@@ -87,7 +91,7 @@ func (b *browser) call(ctx context.Context, timeout time.Duration, out any, func
 
 // navigate opens the URL. It returns when the page is on its way.
 func (b *browser) navigate(ctx context.Context, url string) error {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	r, err := cdp.Call(ctx, b.target, page.Navigate, page.NavigateParams{URL: url})
 	if err != nil {
@@ -100,7 +104,7 @@ func (b *browser) navigate(ctx context.Context, url string) error {
 }
 
 func (b *browser) reload(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
 	if _, err := cdp.Call(ctx, b.target, page.Reload, page.ReloadParams{}); err != nil {
 		return fmt.Errorf("reload page: %w", err)

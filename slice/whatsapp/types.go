@@ -18,6 +18,12 @@ const (
 	StateFailed          State = "failed"           // Reason says why
 )
 
+// States are all of them.
+var States = []State{
+	StateStarting, StateQR, StatePairingCode, StatePasskeyRequired, StateSyncing,
+	StateReady, StateOffline, StateConflict, StateLoggedOut, StateFailed,
+}
+
 // Linked reports whether a phone is linked in this state.
 func (s State) Linked() bool {
 	switch s {

@@ -18,6 +18,8 @@ type watch struct {
 	everReady    bool      // in any document of this browser
 	failedProbes int
 	conflictAt   time.Time // when the session was found open elsewhere; zero when it is not
+	memory       memoryWatch
+	memoryRead   time.Time // when it was read last
 }
 
 func (w *watch) run(ctx context.Context) error {
@@ -56,6 +58,7 @@ func (w *watch) handle(ctx context.Context, t taken) error {
 			continue
 		}
 		if ev != nil {
+			w.browser.touch()
 			w.engine.emit(ev)
 		}
 		if s != nil {
@@ -103,12 +106,21 @@ func (w *watch) apply(s snapshot) {
 
 // probe asks a page that may have nothing to say whether it is alive.
 func (w *watch) probe(ctx context.Context) error {
-	if !w.ready && time.Since(w.navigated) > loadTimeout {
+	if !w.ready && time.Since(w.navigated) > w.engine.cfg.loadTimeout {
 		return errNeverReady
 	}
 	if !w.conflictAt.IsZero() && time.Since(w.conflictAt) > conflictRetry {
 		w.conflictAt = time.Time{}
-		return w.browser.reload(ctx)
+		return w.reload(ctx, "conflict")
+	}
+	switch relief, err := w.checkMemory(time.Now()); {
+	case err != nil:
+		w.engine.log.Warn("memory cannot be read", "error", err)
+	case relief == restartBrowser:
+		return errMemory
+	case relief == reloadPage:
+		w.engine.log.Info("the page is reloaded: it uses much memory, and nobody uses it")
+		return w.reload(ctx, "memory")
 	}
 	if !w.installed {
 		w.install(ctx)
@@ -147,4 +159,10 @@ func (w *watch) keepQRFresh(ctx context.Context) {
 	if err := w.engine.refreshQR(ctx, evalTimeout); err != nil {
 		w.engine.log.Warn("QR code could not be refreshed", "error", err)
 	}
+}
+
+// reload opens the page anew. A page that does not even do that is replaced.
+func (w *watch) reload(ctx context.Context, cause string) error {
+	w.engine.countReload(cause)
+	return w.browser.reload(ctx)
 }

@@ -39,6 +39,7 @@ let reports = Promise.resolve();
 const report = (f) => { reports = reports.then(f).catch(() => emit('lost', {})); };
 
 const register = () => {
+  listening = true;
   WPP.conn.setKeepAlive(true);
   WPP.on('conn.auth_code_change', (c) => {
     setCode(c);

@@ -1,5 +1,6 @@
 // Where the session stands, and the code that links it.
 
+let listening = false; // to WPP's events
 let code = '';
 let codeAt = 0;
 let idle = false;
@@ -13,7 +14,8 @@ const setCode = (c) => {
 
 const snapshot = async () => {
   const at = performance.timeOrigin + performance.now();
-  if (WPP.isReady !== true) return { at, ready: false };
+  // Not before what happens from now on is told: nobody would look for it.
+  if (!listening) return { at, ready: false };
   const stream = attempt(() => WPP.conn.getStreamData(), {});
   const s = {
     at,
