@@ -252,6 +252,8 @@ func (s *Service) startBroadcast(w http.ResponseWriter, r *http.Request) error {
 			return platform.Errorf(platform.ErrConflict, "The broadcast is %s already.", b.Status)
 		case b.LabelID == nil:
 			return platform.Errorf(platform.ErrConflict, "The label %q is gone; choose another one.", b.LabelName)
+		case waitsForLink(s.wa.Status().State):
+			return errNotLinked()
 		}
 		// What was right when it was written may not be so any more.
 		var faults request.Faults
@@ -297,9 +299,16 @@ func (s *Service) move(to string, from ...string) request.Func {
 			if !slices.Contains(from, b.Status) {
 				return platform.Errorf(platform.ErrConflict, "The broadcast is %s.", b.Status)
 			}
+			if to == running && waitsForLink(s.wa.Status().State) {
+				return errNotLinked()
+			}
 			return setStatus(r.Context(), tx, id, to)
 		})
 	}
+}
+
+func errNotLinked() error {
+	return platform.Errorf(platform.ErrConflict, "No phone is linked.")
 }
 
 func (s *Service) listRecipients(w http.ResponseWriter, r *http.Request) error {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/slice/whatsapp"
 )
 
 const broadcastPath = "/api/broadcasts"
@@ -179,6 +180,44 @@ func TestBroadcastPauseAndRestart(t *testing.T) {
 		t.Errorf("cancelled: %v", v)
 	}
 	b.do("POST", one+"/resume", "", 409)
+}
+
+// People who had half of a broadcast from one number do not get the rest from
+// another.
+func TestBroadcastEndsWithTheLink(t *testing.T) {
+	t.Parallel()
+	for name, status := range map[string]whatsapp.Status{
+		"unlinked":             {State: whatsapp.StateQR},
+		"another phone linked": {State: whatsapp.StateReady, Account: &whatsapp.Account{ID: "49301@c.us"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			b.people(10)
+			id := b.do("POST", broadcastPath, object("name", "x", "label_id", "1", "text", "{{name}}"), 201)["id"].(string)
+			one := broadcastPath + "/" + id
+			b.do("POST", one+"/start", "", 200)
+			b.broadcast(id, "3 queued", func(_, t map[string]any) bool { return t["queued"] == 3.0 })
+			b.account.other.Store(&whatsapp.Status{State: whatsapp.StateStarting}) // such as while the browser is replaced
+			b.deliver(1, nil)
+			b.broadcast(id, "still running", func(v, _ map[string]any) bool { return v["status"] == "running" })
+			b.account.other.Store(&status)
+			b.service.broadcastAlarm.Wake()
+			b.broadcast(id, "paused", func(v, _ map[string]any) bool { return v["status"] == "paused" })
+			if status.Account == nil {
+				b.do("POST", one+"/resume", "", 409)
+				b.account.other.Store(nil)
+			}
+			b.do("POST", one+"/resume", "", 200)
+			b.eventually(func() string {
+				b.deliver(1, nil)
+				if v := b.do("GET", one, "", 200); v["status"] != "done" {
+					return fmt.Sprint(v)
+				}
+				return ""
+			})
+		})
+	}
 }
 
 // Refused for good is left out; a person with two contacts gets it once.

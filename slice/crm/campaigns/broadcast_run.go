@@ -7,9 +7,11 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/crm/inbox"
 	"ipnoelp.io/platform/slice/database"
+	"ipnoelp.io/platform/slice/whatsapp"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -44,6 +46,9 @@ func (s *Service) runBroadcasts(ctx context.Context) (next time.Time, err error)
 		clear(s.told)
 		return time.Time{}, nil
 	}
+	if s.accountLeft() {
+		return time.Time{}, s.pauseAll(ctx, ids)
+	}
 	moved, soon := false, false
 	for _, id := range ids {
 		for ctx.Err() == nil {
@@ -71,6 +76,50 @@ func (s *Service) runBroadcasts(ctx context.Context) (next time.Time, err error)
 		s.look = min(2*s.look, lastLook)
 	}
 	return time.Now().Add(s.look), nil
+}
+
+// accountLeft reports whether the account is gone that broadcasts went from:
+// people are not to get the rest from another number.
+func (s *Service) accountLeft() bool {
+	status := s.wa.Status()
+	if account := status.Account; account != nil {
+		left := s.from != "" && s.from != account.ID
+		s.from = account.ID
+		return left
+	}
+	if !waitsForLink(status.State) {
+		return false // it is starting, and may be linked
+	}
+	s.from = ""
+	return true
+}
+
+// waitsForLink reports whether it is certain that no phone is linked.
+func waitsForLink(state whatsapp.State) bool {
+	switch state {
+	case whatsapp.StateQR, whatsapp.StatePairingCode, whatsapp.StatePasskeyRequired, whatsapp.StateLoggedOut:
+		return true
+	}
+	return false
+}
+
+func (s *Service) pauseAll(ctx context.Context, ids []int64) error {
+	for _, id := range ids {
+		s.log.Info("a broadcast is paused: the phone was unlinked", "broadcast", id)
+		err := s.bus.Transact(ctx, func(tx *event.Tx) error {
+			b, err := lockBroadcast(ctx, tx, id)
+			if platform.CodeOf(err) == platform.ErrNotFound || err == nil && b.Status != running {
+				return nil
+			} else if err != nil {
+				return err
+			}
+			return setStatus(ctx, tx, id, paused)
+		})
+		if err != nil {
+			return fmt.Errorf("pause broadcast %d: %w", id, err)
+		}
+	}
+	return nil
 }
 
 // queueNext puts the message for the next recipient in the outbox, unless

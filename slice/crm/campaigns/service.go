@@ -37,6 +37,7 @@ type Service struct {
 	// The following fields belong to the goroutine of broadcastAlarm.
 	told map[int64]progress
 	look time.Duration // until the outbox is looked at again
+	from string        // the account that broadcasts went from last; "" is none yet
 }
 
 // New returns a service that sends nothing before Run.

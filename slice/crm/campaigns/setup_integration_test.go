@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,6 +36,7 @@ type testBundle struct {
 	pool    *pgxpool.Pool
 	clients *clients
 	outbox  *fakeOutbox
+	account account
 	service *Service
 	api     *httptest.Server
 	client  *http.Client
@@ -64,9 +66,15 @@ func (c *clients) count(name string) (n int) {
 	return n
 }
 
-type account struct{}
+// account is one that is linked, unless another status is set.
+type account struct {
+	other atomic.Pointer[whatsapp.Status]
+}
 
-func (account) Status() whatsapp.Status {
+func (a *account) Status() whatsapp.Status {
+	if s := a.other.Load(); s != nil {
+		return *s
+	}
 	return whatsapp.Status{State: whatsapp.StateReady, Account: &whatsapp.Account{ID: "49300@c.us", Phone: "+49300", Name: "Bakery {{name}}"}}
 }
 
@@ -91,7 +99,7 @@ func (b *testBundle) start() {
 	b.Helper()
 	b.stop()
 	bus := event.NewBus(b.pool, b.clients)
-	b.serve(New(b.pool, bus, account{}, b.outbox, slog.New(slog.DiscardHandler)))
+	b.serve(New(b.pool, bus, &b.account, b.outbox, slog.New(slog.DiscardHandler)))
 	api := b.api
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
