@@ -81,8 +81,9 @@ job "whatsappsim" {
       }
 
       resources {
-        cpu    = 100
-        memory = 128
+        cpu        = 100
+        memory     = 128
+        memory_max = 1024 # for an account with 50,000 messages
       }
     }
   }
