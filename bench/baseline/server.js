@@ -11,7 +11,9 @@ const { Client } = require('whatsapp-web.js');
 
 async function main() {
   const { options } = new Client(); // its defaults; its own start needs the real WhatsApp Web
-  const db = new pg.Pool({ connectionString: process.env.DATABASE_URL });
+  const database = new URL(process.env.DATABASE_URL);
+  database.searchParams.delete('sslmode'); // pg takes 'prefer' for 'require'
+  const db = new pg.Pool({ connectionString: database.href });
   await db.query('SELECT 1');
 
   const browser = await puppeteer.launch({

@@ -119,5 +119,17 @@ func (c *BareContainer) Wait(ctx context.Context, f func() error) (time.Duration
 	waiting, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	err := poll(waiting, 10*time.Millisecond, f)
+	if err != nil {
+		err = fmt.Errorf("%w; the container's log ends:\n%s", err, c.log(ctx))
+	}
 	return time.Since(c.Begun), err
+}
+
+// log is the end of what the container wrote.
+func (c *BareContainer) log(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "docker", "logs", "--tail", "20", c.ID).CombinedOutput()
+	if err != nil {
+		return err.Error()
+	}
+	return string(out)
 }
