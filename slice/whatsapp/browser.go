@@ -37,11 +37,7 @@ type browser struct {
 
 // launch starts Chromium on the profile and prepares its page, which is still
 // blank. The browser outlives ctx, so that close can end it gracefully.
-func launch(ctx context.Context, cfg Config) (*browser, error) {
-	version, err := chromiumMajor(ctx, cfg.ChromiumPath)
-	if err != nil {
-		return nil, err
-	}
+func launch(ctx context.Context, cfg Config, version string) (*browser, error) {
 	flags := chromiumFlags(cfg, version)
 	b := &browser{queue: newPageQueue(), version: version}
 	b.touch()
@@ -65,7 +61,7 @@ func launch(ctx context.Context, cfg Config) (*browser, error) {
 	// given, so the limit is a cancellation from outside.
 	limit := time.AfterFunc(launchTimeout, cancelBrowser)
 	stop := context.AfterFunc(ctx, cancelBrowser)
-	err = chromedp.Do(bctx, chromedp.Func(b.prepare))
+	err := chromedp.Do(bctx, chromedp.Func(b.prepare))
 	limit.Stop()
 	stop()
 	if cmd != nil && cmd.Process != nil {

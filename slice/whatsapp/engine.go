@@ -33,6 +33,8 @@ type Engine struct {
 	stats    Stats
 	sink     func(Event)
 
+	version string // Chromium's; belongs to Run
+
 	refreshing sync.Mutex // one refresh of the QR code at a time
 }
 
@@ -111,7 +113,12 @@ func (e *Engine) Run(ctx context.Context, sink func(Event)) error {
 	e.sink = sink
 	e.mu.Unlock()
 
+	var version sync.WaitGroup
+	version.Go(func() { // while the database is asked
+		e.version, _ = chromiumMajor(ctx, e.cfg.ChromiumPath) // asked again by session
+	})
 	e.restoreLogin(ctx)
+	version.Wait()
 	var keeper sync.WaitGroup
 	keeper.Go(func() { e.keepLogin(ctx) }) // ends with ctx
 	defer func() { keeper.Wait(); e.lastCopy(ctx) }()
@@ -186,7 +193,12 @@ func causeOf(err error) string {
 // session runs one browser until it fails or ctx ends. It reports whether the
 // page was ever loaded.
 func (e *Engine) session(ctx context.Context) (loaded bool, err error) {
-	b, err := launch(ctx, e.cfg)
+	if e.version == "" {
+		if e.version, err = chromiumMajor(ctx, e.cfg.ChromiumPath); err != nil {
+			return false, err
+		}
+	}
+	b, err := launch(ctx, e.cfg, e.version)
 	if err != nil {
 		return false, err
 	}

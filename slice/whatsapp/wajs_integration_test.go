@@ -32,7 +32,12 @@ func bundlePath(t *testing.T) string {
 // open starts a browser on a page and waits until that is loaded.
 func open(t *testing.T, url string) *browser {
 	t.Helper()
-	b, err := launch(t.Context(), testConfig(t, url))
+	cfg := testConfig(t, url)
+	version, err := chromiumMajor(t.Context(), cfg.ChromiumPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := launch(t.Context(), cfg, version)
 	if err != nil {
 		t.Fatal(err)
 	}
