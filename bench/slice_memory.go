@@ -55,6 +55,7 @@ func sliceMemory(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("slice: %w", err)
 	}
+	fmt.Fprintf(out, "slice: %s\n", ours)
 	theirs, err := measureBaseline(ctx, bare, image, sim)
 	if err != nil {
 		return nil, fmt.Errorf("baseline: %w", err)

@@ -13,7 +13,7 @@ func (s *GatewayStore) Pool(ctx context.Context) (queued int, slices map[platfor
 		SELECT '', count(*) FROM gateway.queue
 		UNION ALL SELECT state, count(*) FROM gateway.slices GROUP BY state`)
 	if err != nil {
-		return 0, nil, fmt.Errorf("pool: %w", err)
+		return 0, nil, fmt.Errorf("pool: %w", outage(err))
 	}
 	defer rows.Close()
 	slices = make(map[platform.SliceState]int)
@@ -21,7 +21,7 @@ func (s *GatewayStore) Pool(ctx context.Context) (queued int, slices map[platfor
 		var state platform.SliceState
 		var n int
 		if err := rows.Scan(&state, &n); err != nil {
-			return 0, nil, fmt.Errorf("pool: %w", err)
+			return 0, nil, fmt.Errorf("pool: %w", outage(err))
 		}
 		if state == "" {
 			queued = n
@@ -30,7 +30,7 @@ func (s *GatewayStore) Pool(ctx context.Context) (queued int, slices map[platfor
 		}
 	}
 	if err := rows.Err(); err != nil {
-		return 0, nil, fmt.Errorf("pool: %w", err)
+		return 0, nil, fmt.Errorf("pool: %w", outage(err))
 	}
 	return queued, slices, nil
 }
@@ -45,7 +45,7 @@ func (s *GatewayStore) ListSlices(ctx context.Context, state platform.SliceState
 		WHERE ($1 = '' OR s.state = $1) AND ($2 = 0 OR s.number < $2)
 		ORDER BY s.number DESC LIMIT $3`, string(state), before, limit)
 	if err != nil {
-		return nil, nil, fmt.Errorf("list slices: %w", err)
+		return nil, nil, fmt.Errorf("list slices: %w", outage(err))
 	}
 	defer rows.Close()
 	var slices []platform.Slice
@@ -54,7 +54,7 @@ func (s *GatewayStore) ListSlices(ctx context.Context, state platform.SliceState
 		var sl platform.Slice
 		var userID, email *string
 		if err := rows.Scan(&sl.Number, &sl.State, &sl.Generation, &sl.Failure, &sl.RequestedAt, &sl.StateChangedAt, &userID, &email); err != nil {
-			return nil, nil, fmt.Errorf("list slices: %w", err)
+			return nil, nil, fmt.Errorf("list slices: %w", outage(err))
 		}
 		if userID != nil && email != nil {
 			sl.UserID = *userID
@@ -63,7 +63,7 @@ func (s *GatewayStore) ListSlices(ctx context.Context, state platform.SliceState
 		slices = append(slices, sl)
 	}
 	if err := rows.Err(); err != nil {
-		return nil, nil, fmt.Errorf("list slices: %w", err)
+		return nil, nil, fmt.Errorf("list slices: %w", outage(err))
 	}
 	return slices, emails, nil
 }

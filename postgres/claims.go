@@ -57,7 +57,7 @@ func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, t
 		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
 	}
 	if err != nil {
-		return platform.User{}, platform.Slice{}, fmt.Errorf("sign up: %w", err)
+		return platform.User{}, platform.Slice{}, fmt.Errorf("sign up: %w", outage(err))
 	}
 	var sl platform.Slice
 	if number != nil {
@@ -174,7 +174,7 @@ func (s *GatewayStore) QueuePosition(ctx context.Context, userID string) (platfo
 func (s *GatewayStore) queuePositions(ctx context.Context, userID *string) (map[string]platform.QueuePosition, error) {
 	rows, err := s.db.Query(ctx, queuePositions, userID)
 	if err != nil {
-		return nil, fmt.Errorf("queue positions: %w", err)
+		return nil, fmt.Errorf("queue positions: %w", outage(err))
 	}
 	defer rows.Close()
 	all := make(map[string]platform.QueuePosition)
@@ -183,7 +183,7 @@ func (s *GatewayStore) queuePositions(ctx context.Context, userID *string) (map[
 		var place, building int
 		var warmUp *float64
 		if err := rows.Scan(&id, &place, &warmUp, &building); err != nil {
-			return nil, fmt.Errorf("queue positions: %w", err)
+			return nil, fmt.Errorf("queue positions: %w", outage(err))
 		}
 		p := platform.QueuePosition{Position: place}
 		if warmUp != nil {
@@ -192,7 +192,7 @@ func (s *GatewayStore) queuePositions(ctx context.Context, userID *string) (map[
 		all[id] = p
 	}
 	if err := rows.Err(); err != nil {
-		return nil, fmt.Errorf("queue positions: %w", err)
+		return nil, fmt.Errorf("queue positions: %w", outage(err))
 	}
 	return all, nil
 }

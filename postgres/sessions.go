@@ -13,7 +13,7 @@ func (s *GatewayStore) CreateSession(ctx context.Context, tokenHash [32]byte, us
 	_, err := s.db.Exec(ctx, `INSERT INTO gateway.sessions (token_hash, user_id, expires_at) VALUES ($1, $2, $3)`,
 		tokenHash[:], userID, expiresAt)
 	if err != nil {
-		return fmt.Errorf("create session of user %s: %w", userID, err)
+		return fmt.Errorf("create session of user %s: %w", userID, outage(err))
 	}
 	return nil
 }
@@ -76,7 +76,7 @@ func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (m
 // DeleteSession ends a session; one that does not exist is ended already.
 func (s *GatewayStore) DeleteSession(ctx context.Context, tokenHash [32]byte) error {
 	if _, err := s.db.Exec(ctx, `DELETE FROM gateway.sessions WHERE token_hash = $1`, tokenHash[:]); err != nil {
-		return fmt.Errorf("delete session: %w", err)
+		return fmt.Errorf("delete session: %w", outage(err))
 	}
 	return nil
 }

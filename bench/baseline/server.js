@@ -27,11 +27,12 @@ async function main() {
   await page.goto(process.env.WHATSAPP_URL, { waitUntil: 'load' });
 
   const app = express();
-  app.get('/qr', async (_req, res) => res.json(await page.evaluate(() => window.WPP.conn.getAuthCode())));
-  app.get('/state', async (_req, res) => res.json(await page.evaluate(async () => ({
+  const answer = (f) => (_req, res) => page.evaluate(f).then((value) => res.json(value), (error) => res.status(503).send(error.message));
+  app.get('/qr', answer(() => window.WPP.conn.getAuthCode()));
+  app.get('/state', answer(async () => ({
     mode: window.WPP.conn.getStreamData().mode,
     chats: window.WPP.conn.isAuthenticated() ? (await window.WPP.chat.list()).length : 0,
-  }))));
+  })));
   const server = http.createServer(app);
   new Server(server);
   server.listen(8080);
