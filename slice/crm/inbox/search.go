@@ -7,6 +7,8 @@ import (
 	"strings"
 	"unicode"
 
+	"golang.org/x/sync/errgroup"
+
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/request"
 )
@@ -36,25 +38,34 @@ type Found struct {
 // for its words, the last of which may be begun only, in messages.
 func (s *Store) Search(ctx context.Context, q string, limit int, after *request.Cursor) (Found, error) {
 	found := Found{Chats: []Chat{}, Messages: []Message{}}
-	var err error
+	var messages []Message
+	both, ctx := errgroup.WithContext(ctx) // a person waits for the slower one only
 	if after == nil {
-		if found.Chats, err = s.searchChats(ctx, q); err != nil {
-			return Found{}, fmt.Errorf("search chats: %w", err)
-		}
+		both.Go(func() (err error) {
+			if found.Chats, err = s.searchChats(ctx, q); err != nil {
+				return fmt.Errorf("search chats: %w", err)
+			}
+			return nil
+		})
 	}
-	words := wordsOf(q)
-	if words == "" {
-		return found, nil
+	if words := wordsOf(q); words != "" {
+		both.Go(func() (err error) {
+			if messages, err = s.searchMessages(ctx, words, limit+1, after); err != nil {
+				return fmt.Errorf("search messages: %w", err)
+			}
+			return nil
+		})
 	}
-	messages, err := s.searchMessages(ctx, words, limit+1, after)
-	if err != nil {
-		return Found{}, fmt.Errorf("search messages: %w", err)
+	if err := both.Wait(); err != nil {
+		return Found{}, err
 	}
 	if len(messages) > limit {
 		messages = messages[:limit]
 		found.NextCursor = cursorOf(messages[limit-1])
 	}
-	found.Messages = messages
+	if messages != nil {
+		found.Messages = messages
+	}
 	return found, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"hash/fnv"
+	"runtime/debug"
 
 	"ipnoelp.io/platform/slice/whatsapp"
 )
@@ -29,6 +30,7 @@ const (
 type syncPlan struct {
 	scope scope             // listed next; nothing when the list is being worked on
 	chats []whatsapp.Chat   // still to be compared
+	whole bool              // they are all chats
 	seen  map[string]uint64 // by chat, a hash of what WhatsApp said last; spares the database
 }
 
@@ -47,6 +49,10 @@ func (s *Service) syncNext(ctx context.Context) bool {
 		if err := s.syncChat(ctx, chat); err != nil {
 			s.syncFailed(err)
 		}
+		if len(s.compare.chats) == 0 && s.compare.whole {
+			s.compare.whole = false
+			debug.FreeOSMemory() // a large account took several times of what is needed from now on
+		}
 		return true
 	}
 	if s.compare.scope == nothing {
@@ -55,7 +61,7 @@ func (s *Service) syncNext(ctx context.Context) bool {
 	count := recentChatCount
 	if s.compare.scope == allChats || s.compare.seen == nil {
 		count = allChatCount
-		s.compare.seen = make(map[string]uint64)
+		s.compare.whole, s.compare.seen = true, make(map[string]uint64)
 	}
 	s.compare.scope = nothing
 	chats, err := s.wa.Chats(ctx, count)
