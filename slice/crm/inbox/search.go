@@ -19,10 +19,12 @@ const (
 	maxFoundChats = 20
 	minDigits     = 3 // of a phone number, to be looked for as one
 
-	// recentWindow is how many messages are looked through, latest first, before
-	// the index of words is asked: a word in every tenth message is found there at
-	// once, while the index would give them all to be sorted.
-	recentWindow     = 4000
+	// How many messages are looked through, latest first, before the index of words
+	// is asked: a word in every tenth message is found there at once, while the
+	// index would give them all to be sorted. The first look says how common it is.
+	firstWindow  = 1000
+	secondWindow = 6000 // at most
+
 	recentChatWindow = 500
 )
 
@@ -119,10 +121,17 @@ func (s *Store) searchMessages(ctx context.Context, words string, limit int, aft
 		args = append(args, after.Time(), id)
 	}
 	const latest = ` ORDER BY sent_at DESC, id DESC LIMIT `
-	recent := `SELECT * FROM (SELECT * FROM messages WHERE true` + before + latest + strconv.Itoa(recentWindow) + `) r WHERE search @@ to_tsquery('simple', $1)` + latest + `$2`
-	found, err := database.Collect(ctx, s.pool, scanMessage, `SELECT `+messageColumns+` FROM (`+recent+`) m`+orderLatest, args...)
-	if err != nil || len(found) >= limit {
-		return found, err
+	for window := firstWindow; window <= secondWindow; {
+		recent := `SELECT * FROM (SELECT * FROM messages WHERE true` + before + latest + strconv.Itoa(window) + `) r WHERE search @@ to_tsquery('simple', $1)` + latest + `$2`
+		found, err := database.Collect(ctx, s.pool, scanMessage, `SELECT `+messageColumns+` FROM (`+recent+`) m`+orderLatest, args...)
+		if err != nil || len(found) >= limit {
+			return found, err
+		}
+		if window > firstWindow || len(found) == 0 {
+			break
+		}
+		window = max(window+1, window*limit*3/(2*len(found))) // half as many again as it should take
+		window = (window + 499) / 500 * 500                   // few different statements
 	}
 	// Rare among the recent ones: the index gives few, or they are old.
 	hits := `WITH hits AS MATERIALIZED (SELECT id, sent_at FROM messages WHERE search @@ to_tsquery('simple', $1)),
