@@ -25,8 +25,11 @@ import (
 const (
 	soakDefault   = 5 * time.Minute
 	soakCustomers = 10
-	soakMinGap    = 500 * time.Millisecond // between two messages of a customer or to one
+	soakMinGap    = 500 * time.Millisecond // between two messages of a customer
 	soakMaxGap    = 3 * time.Second
+	replyMinGap   = 8 * time.Second // between two messages to one: together below soakPerMinute
+	replyMaxGap   = 20 * time.Second
+	soakPerMinute = 60 // messages that the slice sends, the most that it can be set to
 	faultMinGap   = 15 * time.Second
 	faultMaxGap   = 45 * time.Second
 	memoryEvery   = 10 * time.Second
@@ -81,11 +84,15 @@ func soakSlice(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 			return nil, err
 		}
 	}
+	if err := t.do(ctx, http.MethodPatch, "/api/settings", map[string]int{"send_per_minute": soakPerMinute}, nil); err != nil {
+		return nil, err
+	}
 	running, stop := context.WithTimeout(ctx, length)
 	defer stop()
 	g, gctx := errgroup.WithContext(running)
 	for n := range soakCustomers {
-		g.Go(func() error { return s.converse(gctx, n) })
+		g.Go(func() error { return s.write(gctx, n) })
+		g.Go(func() error { return s.reply(gctx, n) })
 	}
 	g.Go(func() error { return s.breakThings(gctx) })
 	g.Go(func() error { return s.watchMemory(gctx) })
@@ -111,16 +118,20 @@ func (s *soak) customerWrites(ctx context.Context, n, i int) error {
 	return nil
 }
 
-// converse writes as a customer, and answers as the user. What the user's client
-// gets no answer for it repeats, as the app does, under the same client id.
-func (s *soak) converse(ctx context.Context, n int) error {
+// write writes as a customer.
+func (s *soak) write(ctx context.Context, n int) error {
 	for i := 1; pause(ctx, soakMinGap, soakMaxGap); i++ {
 		if err := s.customerWrites(ctx, n, i); err != nil {
 			return fmt.Errorf("customer: %w", err)
 		}
-		if !pause(ctx, soakMinGap, soakMaxGap) {
-			return nil
-		}
+	}
+	return nil
+}
+
+// reply writes as the user. What the user's client gets no answer for it repeats,
+// as the app does, under the same client id.
+func (s *soak) reply(ctx context.Context, n int) error {
+	for i := 1; pause(ctx, replyMinGap, replyMaxGap); i++ {
 		text := fmt.Sprintf("out %d/%d", n, i)
 		// An attempt that was begun is seen through: nobody else knows of it.
 		sending := context.WithoutCancel(ctx)
