@@ -83,6 +83,10 @@ func Fill(ctx context.Context, conn *pgx.Conn, size Size) error {
 		}},
 	}
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		// A slice's own connections end what takes longer than it ever should.
+		if _, err := tx.Exec(ctx, `SET LOCAL statement_timeout = 0`); err != nil {
+			return fmt.Errorf("fill: %w", err)
+		}
 		for _, s := range steps {
 			next := 0
 			rows := pgx.CopyFromFunc(func() ([]any, error) {
