@@ -32,16 +32,20 @@ func TestProvisionerKilledAtEveryStep(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { b.restartProvisionerJob(t) })
+	// Out of Consul they may still act.
 	eventually(t, 60*time.Second, func() error {
-		entries, _, err := b.Consul().Health().Service("provisioner", "", false, nil)
+		allocs, _, err := b.Nomad().Jobs().Allocations("provisioner", false, nil)
 		if err != nil {
 			return err
 		}
-		if len(entries) > 0 {
-			return fmt.Errorf("%d provisioners still run", len(entries))
+		for _, a := range allocs {
+			if a.ClientStatus == nomad.AllocClientStatusRunning || a.ClientStatus == nomad.AllocClientStatusPending {
+				return fmt.Errorf("provisioner %s still runs", a.ID)
+			}
 		}
 		return nil
 	})
+	b.waitWarm(t, 1)
 	for _, step := range append(provisioner.MakeSteps(), provisioner.RemoveSteps()...) {
 		t.Run(string(step), func(t *testing.T) {
 			// Both a slice to make and one to remove, so that every step is come to.
@@ -95,7 +99,7 @@ func (b *bundle) runProvisioner(t testing.TB, ctx context.Context, environ ...st
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = 30 * time.Second
 	err = cmd.Run()
-	if t.Failed() {
+	if t.Failed() || errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		t.Logf("provisioner %v:\n%s", environ, log.String())
 	}
 	if ctx.Err() != nil && cmd.ProcessState != nil && cmd.ProcessState.ExitCode() == 0 {
