@@ -111,21 +111,6 @@ func (b *bundle) waitState(state State) Status {
 	return b.waitStatus(string(state), func(s Status) bool { return s.State == state })
 }
 
-func (b *bundle) waitMessage() Message {
-	b.t.Helper()
-	timeout := time.After(patience)
-	for {
-		select {
-		case ev := <-b.events:
-			if m, ok := ev.(MessageSeen); ok {
-				return m.Message
-			}
-		case <-timeout:
-			b.t.Fatal("no message")
-		}
-	}
-}
-
 func (b *bundle) link() {
 	b.t.Helper()
 	if _, err := b.sim.CreateAccount(b.t.Context(), phone, "Ana's Bakery"); err != nil {

@@ -36,7 +36,7 @@ export const MessageBubble = memo(
             </div>
           )}
           {message.media && !message.deleted_at && <MediaOf message={message} />}
-          <MessageText text={messageText(message)} muted={message.text === ''} />
+          {!isFileName(message) && <MessageText text={messageText(message)} muted={message.text === ''} />}
           <span className={classes.meta}>
             {message.edited_at && <span>edited</span>}
             <time dateTime={sent_at} title={fullTime(sent_at)}>
@@ -55,6 +55,9 @@ export const MessageBubble = memo(
   // onRetry is made anew each time but does the same.
   (a, b) => a.message === b.message && a.first === b.first && a.showSender === b.showSender,
 );
+
+/** WhatsApp gives a document without a caption its file's name as text; the link to the file says that already. */
+const isFileName = (message: Message) => message.type === 'document' && !message.deleted_at && message.media?.name === message.text;
 
 export function OutboxBubble({ item, onRetry, onDiscard }: { item: OutboxItem; onRetry: () => void; onDiscard: () => void }) {
   const failed = item.state === 'failed';
