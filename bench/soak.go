@@ -60,6 +60,7 @@ type soak struct {
 	sentTo []string   // texts that the API accepted
 	faults map[string]int
 	memory []float64
+	phone  map[string]string // texts by id that the phone had at any time: it forgets the oldest of many
 }
 
 // soakSlice has customers and a user write to each other while things break, and
@@ -78,7 +79,7 @@ func soakSlice(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &soak{fixture: f, t: t, sim: &whatsappsim.Client{BaseURL: f.SimURL()}, out: out, faults: map[string]int{}}
+	s := &soak{fixture: f, t: t, sim: &whatsappsim.Client{BaseURL: f.SimURL()}, out: out, faults: map[string]int{}, phone: map[string]string{}}
 	for n := range soakCustomers { // makes the chats
 		if err := s.customerWrites(ctx, n, 0); err != nil {
 			return nil, err
@@ -96,6 +97,7 @@ func soakSlice(ctx context.Context, f *fixture, out io.Writer) (any, error) {
 	}
 	g.Go(func() error { return s.breakThings(gctx) })
 	g.Go(func() error { return s.watchMemory(gctx) })
+	g.Go(func() error { return s.watchPhone(gctx) })
 	if err := g.Wait(); err != nil && running.Err() == nil {
 		return nil, err
 	}
@@ -317,15 +319,30 @@ func stored(ctx context.Context, conn *pgx.Conn) (map[string]int, error) {
 	return counts, err
 }
 
-// onPhone counts the messages that the phone has.
+// watchPhone looks at the phone before it forgets anything.
+func (s *soak) watchPhone(ctx context.Context) error {
+	for pause(ctx, time.Minute, time.Minute) {
+		if _, err := s.onPhone(ctx); err != nil && ctx.Err() == nil {
+			return fmt.Errorf("phone: %w", err)
+		}
+	}
+	return nil
+}
+
+// onPhone counts the messages that the phone has or had.
 func (s *soak) onPhone(ctx context.Context) (map[string]int, error) {
 	messages, err := s.sim.Messages(ctx, s.t.phone, "")
 	if err != nil {
 		return nil, err
 	}
-	counts := map[string]int{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, m := range messages {
-		counts[m.Text]++
+		s.phone[m.ID] = m.Text
+	}
+	counts := map[string]int{}
+	for _, text := range s.phone {
+		counts[text]++
 	}
 	return counts, nil
 }
