@@ -161,33 +161,24 @@ var (
 	errMemory      = errors.New("the browser used too much memory")
 )
 
-func reasonOf(err error) string {
-	switch {
-	case errors.Is(err, errBrowserLost):
-		return "The browser stopped and is started again."
-	case errors.Is(err, errCrashed):
-		return "WhatsApp Web crashed and is started again."
-	case errors.Is(err, errHangs):
-		return "WhatsApp Web stopped answering and is started again."
-	case errors.Is(err, errMemory):
-		return "WhatsApp Web used too much memory and is started again."
-	}
-	return "WhatsApp Web could not be opened; it is tried again."
+// endings say why a session ended: to people, and to metrics.
+var endings = []struct {
+	err           error
+	reason, cause string
+}{
+	{errBrowserLost, "The browser stopped and is started again.", "browser_lost"},
+	{errCrashed, "WhatsApp Web crashed and is started again.", "page_crashed"},
+	{errHangs, "WhatsApp Web stopped answering and is started again.", "page_hangs"},
+	{errMemory, "WhatsApp Web used too much memory and is started again.", "memory"},
 }
 
-// causeOf says the same for metrics.
-func causeOf(err error) string {
-	switch {
-	case errors.Is(err, errBrowserLost):
-		return "browser_lost"
-	case errors.Is(err, errCrashed):
-		return "page_crashed"
-	case errors.Is(err, errHangs):
-		return "page_hangs"
-	case errors.Is(err, errMemory):
-		return "memory"
+func endingOf(err error) (reason, cause string) {
+	for _, e := range endings {
+		if errors.Is(err, e.err) {
+			return e.reason, e.cause
+		}
 	}
-	return "not_ready"
+	return "WhatsApp Web could not be opened; it is tried again.", "not_ready"
 }
 
 // session runs one browser until it fails or ctx ends. It reports whether the
@@ -225,12 +216,13 @@ func (e *Engine) session(ctx context.Context) (loaded bool, err error) {
 func (e *Engine) lost(state State, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.stats.Restarts[causeOf(err)]++
+	reason, cause := endingOf(err)
+	e.stats.Restarts[cause]++
 	e.snapshot = snapshot{}
 	if !e.upSince.IsZero() {
 		e.upSince, e.downAt = time.Time{}, time.Now()
 	}
-	e.setLocked(Status{State: state, Reason: reasonOf(err)})
+	e.setLocked(Status{State: state, Reason: reason})
 }
 
 // newDocument forgets what the previous document said. The status stays until

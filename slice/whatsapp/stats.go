@@ -6,7 +6,7 @@ import "maps"
 type Stats struct {
 	State    State             // the present one
 	Entered  map[State]uint64  // how often each state was entered
-	Restarts map[string]uint64 // of the browser, by cause: see causeOf
+	Restarts map[string]uint64 // of the browser, by cause: see endings
 	Reloads  map[string]uint64 // of the page, by cause: memory, conflict
 	Memory   Memory            // zero before the first reading
 }
