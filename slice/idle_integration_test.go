@@ -41,12 +41,7 @@ func TestIdleSliceAsksTheDatabaseNothing(t *testing.T) {
 	b.start()
 	b.link()
 	b.customerWrites("hello")
-	b.eventually("message", func() string {
-		if n := len(b.messages(chatID)); n != 1 {
-			return fmt.Sprintf("%d messages", n)
-		}
-		return ""
-	})
+	b.waitMessages(1)
 	<-time.After(database.MaxConnIdle + database.ConnCheckInterval)
 	b.eventually("connections", func() string {
 		if held := b.connections(); len(held) > 0 {
@@ -59,12 +54,7 @@ func TestIdleSliceAsksTheDatabaseNothing(t *testing.T) {
 		t.Errorf("while nothing happened it asked: %v", held)
 	}
 	b.customerWrites("still there?")
-	b.eventually("message", func() string {
-		if n := len(b.messages(chatID)); n != 2 {
-			return fmt.Sprintf("%d messages", n)
-		}
-		return ""
-	})
+	b.waitMessages(2)
 }
 
 // A stop takes no more requests, ends what is being sent in good order, then the
@@ -75,12 +65,7 @@ func TestStopInTheMiddleOfSending(t *testing.T) {
 	b.start()
 	b.link()
 	b.customerWrites("hello")
-	b.eventually("chat", func() string {
-		if n := len(b.messages(chatID)); n != 1 {
-			return fmt.Sprintf("%d messages", n)
-		}
-		return ""
-	})
+	b.waitMessages(1)
 	const sent = 8
 	for i := range sent {
 		if code := b.do("POST", "/api/chats/"+chatID+"/messages", map[string]string{"text": fmt.Sprintf("answer %d", i), "client_id": fmt.Sprintf("stop-test-%d", i)}, nil); code != http.StatusCreated {

@@ -317,3 +317,14 @@ func waitEvent[T any](b *bundle, events <-chan event, name string, match func(T)
 		}
 	}
 }
+
+// waitMessages waits until the customer's chat has so many messages.
+func (b *bundle) waitMessages(want int) {
+	b.t.Helper()
+	b.eventually("messages", func() string {
+		if n := len(b.messages(chatID)); n != want {
+			return fmt.Sprintf("%d, want %d", n, want)
+		}
+		return ""
+	})
+}

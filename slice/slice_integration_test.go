@@ -99,12 +99,7 @@ func TestLoginSurvivesARestartAndMissedMessagesAreFetched(t *testing.T) {
 	b.start()
 	b.link()
 	b.customerWrites("before")
-	b.eventually("message", func() string {
-		if n := len(b.messages(chatID)); n != 1 {
-			return fmt.Sprintf("%d messages", n)
-		}
-		return ""
-	})
+	b.waitMessages(1)
 	b.stop()
 	b.customerWrites("while away")
 	b.start()
