@@ -172,6 +172,13 @@ func (s *Service) apply(ctx context.Context, ev whatsapp.Event) {
 // applyStatus tells the new status, and remembers who is linked while the page
 // is being loaded again.
 func (s *Service) applyStatus(ctx context.Context, status whatsapp.Status) {
+	// First, so that whoever was told that the link ended can send no more.
+	switch {
+	case status.Account != nil:
+		s.account.Store(status.Account)
+	case status.State == whatsapp.StateLoggedOut:
+		s.account.Store(nil)
+	}
 	if err := s.bus.Tell(ctx, EventState, status); err != nil && ctx.Err() == nil {
 		s.log.Error("webhooks were not told of the status", "error", err)
 	}
@@ -179,15 +186,11 @@ func (s *Service) applyStatus(ctx context.Context, status whatsapp.Status) {
 		s.state = status.State
 		s.retry(ctx, "save state", func() error { return s.saveState(ctx, status, was) })
 	}
-	if status.Account != nil {
-		s.account.Store(status.Account)
-	}
 	switch status.State {
 	case whatsapp.StateReady:
 		s.compare.plan(allChats)
 		s.dirty.Store(true)
 	case whatsapp.StateLoggedOut:
-		s.account.Store(nil)
 		s.retry(ctx, "fail messages", func() error { return s.fail(ctx, failureLogout, `outbox IS NOT NULL`) })
 	}
 }
