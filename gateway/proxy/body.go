@@ -1,13 +1,14 @@
 package proxy
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"sync"
 	"time"
+
+	"ipnoelp.io/platform/gateway/upstream"
 )
 
 // replayBytes is how much of a body is held back until a slice has taken it:
@@ -49,14 +50,15 @@ func newReplayBody(req *http.Request) (*replayBody, error) {
 
 // attempt returns the body for one attempt, nil if there is none. Earlier
 // attempts have been revoked.
-func (b *replayBody) attempt() *attemptBody {
+func (b *replayBody) attempt() io.ReadCloser {
 	switch {
 	case b.small != nil:
-		b.last = &attemptBody{src: bytes.NewReader(b.small)}
+		return upstream.NewBody(b.small)
 	case b.rest != nil:
 		b.last = &attemptBody{src: b.rest}
+		return b.last
 	}
-	return b.last
+	return nil
 }
 
 // replayable reports whether another attempt would send the same body.
@@ -92,13 +94,13 @@ func (a *attemptBody) Read(p []byte) (int, error) {
 
 func (a *attemptBody) Close() error { return nil }
 
-func (a *attemptBody) revoke() {
-	if a == nil {
-		return
+// revoke takes the body of an attempt back, if there is something to take.
+func revoke(attempt io.ReadCloser) {
+	if a, ok := attempt.(*attemptBody); ok {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.revoked = true
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.revoked = true
 }
 
 func (a *attemptBody) wasRead() bool {

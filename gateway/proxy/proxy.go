@@ -58,16 +58,16 @@ type Options struct {
 // Proxy is the handler for tenant traffic.
 type Proxy struct {
 	Options
-	reverse   *httputil.ReverseProxy
-	transport *http.Transport
+	reverse    *httputil.ReverseProxy
+	transports *transports
 }
 
 // New returns a proxy. Close it when it serves no more.
 func New(o Options) *Proxy {
-	p := &Proxy{Options: o, transport: newTransport()}
+	p := &Proxy{Options: o, transports: newTransports()}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      &sliceTransport{base: p.transport, resolver: o.Resolver, retries: o.Metrics.Retries},
+		Transport:      &sliceTransport{base: p.transports, resolver: o.Resolver, retries: o.Metrics.Retries},
 		ModifyResponse: p.modifyResponse,
 		ErrorHandler:   p.fail,
 		BufferPool:     &bufferPool{},
@@ -78,7 +78,7 @@ func New(o Options) *Proxy {
 }
 
 // Close drops the idle connections to slices.
-func (p *Proxy) Close() { p.transport.CloseIdleConnections() }
+func (p *Proxy) Close() { p.transports.close() }
 
 type identityKey struct{}
 

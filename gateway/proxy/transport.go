@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/upstream"
 )
 
 const (
@@ -22,13 +23,24 @@ const (
 	idlePerSlice   = 32               // connections kept per slice
 	idleTotal      = 4096             // connections kept in all
 	maxHeaderBytes = 64 << 10         // of a slice's answer
+	pieceTimeout   = 60 * time.Second // between two pieces of an answer's body
 	copyBuffer     = 32 << 10         // bytes
 	maxDiscard     = 4 << 10          // bytes of a 421 read to keep its connection
 )
 
-// newTransport returns the one transport that all slices share.
-func newTransport() *http.Transport {
-	return &http.Transport{
+// transports are shared by all slices.
+type transports struct {
+	quick *upstream.Transport // for what it fits: almost everything
+	rest  *http.Transport
+}
+
+func newTransports() *transports {
+	quick := upstream.New(upstream.Options{
+		DialTimeout: dialTimeout, HeaderTimeout: headerTimeout, BodyTimeout: pieceTimeout,
+		IdleTimeout: idleTimeout, IdlePerHost: idlePerSlice, IdleTotal: idleTotal,
+		MaxHeaderBytes: maxHeaderBytes, MaxBody: replayBytes,
+	})
+	return &transports{quick: quick, rest: &http.Transport{
 		Proxy:                  nil, // slices are reached directly, whatever the environment says
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		DisableCompression:     true, // bodies are relayed as they are
@@ -38,7 +50,19 @@ func newTransport() *http.Transport {
 		ResponseHeaderTimeout:  headerTimeout,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
+	}}
+}
+
+func (t *transports) RoundTrip(req *http.Request) (*http.Response, error) {
+	if t.quick.Fits(req) {
+		return t.quick.RoundTrip(req)
 	}
+	return t.rest.RoundTrip(req)
+}
+
+func (t *transports) close() {
+	t.quick.Close()
+	t.rest.CloseIdleConnections()
 }
 
 // errMisdirected is a 421 from a slice that was not the one meant.
@@ -89,22 +113,16 @@ func (t *sliceTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 // wrong: nothing of the request was used there, and err is not nil.
 func (t *sliceTransport) try(req *http.Request, addr string, body *replayBody) (res *http.Response, reason string, err error) {
 	attempt := body.attempt()
-	out := withAddress(req, addr, attempt)
-	if body.small != nil {
-		// The transport repeats by itself what an idle connection, closed at
-		// that moment, did not take.
-		out.GetBody = func() (io.ReadCloser, error) { return body.attempt(), nil }
-	}
-	res, err = t.base.RoundTrip(out)
+	res, err = t.base.RoundTrip(withAddress(req, addr, attempt))
 	var op *net.OpError
 	switch {
 	case err != nil && errors.As(err, &op) && op.Op == "dial" && req.Context().Err() == nil:
-		attempt.revoke()
+		revoke(attempt)
 		return nil, "dial", err
 	case err != nil:
 		return nil, "", err
 	case res.StatusCode == http.StatusMisdirectedRequest:
-		attempt.revoke()
+		revoke(attempt)
 		_, _ = io.CopyN(io.Discard, res.Body, maxDiscard)
 		res.Body.Close()
 		return nil, "misdirected", errMisdirected
@@ -112,7 +130,7 @@ func (t *sliceTransport) try(req *http.Request, addr string, body *replayBody) (
 	return res, "", nil
 }
 
-func withAddress(req *http.Request, addr string, body *attemptBody) *http.Request {
+func withAddress(req *http.Request, addr string, body io.ReadCloser) *http.Request {
 	out := new(http.Request)
 	*out = *req
 	out.URL = new(url.URL)

@@ -1,0 +1,210 @@
+package upstream
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const (
+	readBuffer = 4 << 10 // bytes; larger pieces of a body go past it
+	slack      = 12      // a deadline is up to 1/12 late, so that it is set rarely
+)
+
+// past makes all that waits on a connection return.
+var past = time.Unix(1, 0)
+
+// conn is a connection to a server. One request at a time uses it.
+type conn struct {
+	net.Conn
+	addr string
+	raw  syscall.RawConn
+	br   *bufio.Reader
+	out  []byte // the request as it is sent; kept for the next one
+	idle time.Time
+
+	headerLimit int
+	left        int // bytes that may still be read; counts down while a header is read
+
+	ctx         context.Context // of the request under way
+	abort       func()          // makes what waits return
+	stop        func() bool     // ends the watch over ctx
+	armed       time.Time       // when the deadline was set
+	armedFor    time.Duration
+	answered    bool // a byte of an answer to this request was read
+	writeFailed bool
+
+	look  func(fd uintptr) bool // reads without waiting; tells alive
+	alive bool
+}
+
+const noLimit = int(^uint(0) >> 1)
+
+func newConn(nc net.Conn, addr string, headerLimit int) (*conn, error) {
+	raw, err := nc.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: nc, addr: addr, raw: raw, headerLimit: headerLimit, left: noLimit}
+	c.br = bufio.NewReaderSize(readerOf{c}, readBuffer)
+	c.abort = func() { _ = c.SetDeadline(past) }
+	probe := make([]byte, 1)
+	c.look = func(fd uintptr) bool {
+		_, err := syscall.Read(int(fd), probe)
+		c.alive = err == syscall.EAGAIN
+		return true
+	}
+	return c, nil
+}
+
+// readerOf reads from the connection under the header's limit.
+type readerOf struct{ c *conn }
+
+func (r readerOf) Read(p []byte) (int, error) {
+	c := r.c
+	if c.left <= 0 {
+		return 0, errHeaderSize
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	if c.left != noLimit {
+		c.left -= n
+	}
+	c.answered = c.answered || n > 0
+	return n, err
+}
+
+// begin binds the connection to a request: when ctx ends, so does what waits.
+func (c *conn) begin(ctx context.Context) {
+	c.ctx, c.answered, c.writeFailed = ctx, false, false
+	c.stop = context.AfterFunc(ctx, c.abort)
+}
+
+// finish unbinds it. Reports whether the request was aborted, which leaves the
+// connection unusable.
+func (c *conn) finish() (aborted bool) {
+	return !c.stop()
+}
+
+// arm sets a new deadline, unless the one that is set is as good.
+func (c *conn) arm(d time.Duration) {
+	now := time.Now()
+	if d == c.armedFor && now.Sub(c.armed) < d/slack {
+		return
+	}
+	c.armed, c.armedFor = now, d
+	_ = c.SetDeadline(now.Add(d + d/slack)) // fails when closed, as the next read will
+	if c.ctx.Err() != nil {
+		c.abort() // it ended in between
+	}
+}
+
+// unread reports whether more came than the answer. It could be taken for the
+// next one.
+func (c *conn) unread() bool { return c.br.Buffered() > 0 }
+
+// usable looks whether an idle connection is still open, and silent.
+func (c *conn) usable() bool {
+	if time.Since(c.armed) >= c.armedFor/slack {
+		c.armedFor = 0
+		_ = c.SetDeadline(time.Time{}) // a deadline that passed would look like a fault
+	}
+	c.alive = false
+	return c.raw.Read(c.look) == nil && c.alive
+}
+
+func (c *conn) roundTrip(req *http.Request, timeout time.Duration) (*http.Response, error) {
+	if err := c.compose(req); err != nil {
+		return nil, err
+	}
+	c.arm(timeout)
+	_, writeErr := c.Write(c.out)
+	// A server may answer, and close, before it has read all.
+	c.writeFailed = writeErr != nil
+	res, err := c.answer(req)
+	if err != nil && writeErr != nil {
+		err = writeErr
+	}
+	return res, err
+}
+
+// compose writes the request to c.out.
+func (c *conn) compose(req *http.Request) error {
+	target := req.URL.RequestURI()
+	if err := valid(req, target); err != nil {
+		return err
+	}
+	b := c.out[:0]
+	b = append(b, req.Method...)
+	b = append(b, ' ')
+	b = append(b, target...)
+	b = append(b, " HTTP/1.1\r\nHost: "...)
+	b = append(b, req.Host...)
+	b = append(b, "\r\n"...)
+	for name, values := range req.Header {
+		switch name {
+		case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+			continue // said by the request itself
+		case "User-Agent":
+			if len(values) == 1 && values[0] == "" {
+				continue // how net/http leaves it out
+			}
+		}
+		for _, v := range values {
+			b = append(b, name...)
+			b = append(b, ": "...)
+			b = append(b, v...)
+			b = append(b, "\r\n"...)
+		}
+	}
+	body, _ := req.Body.(*Body)
+	switch {
+	case body != nil:
+		b = append(b, "Content-Length: "...)
+		b = strconv.AppendInt(b, body.Size(), 10)
+		b = append(b, "\r\n"...)
+	case req.Method == http.MethodPost, req.Method == http.MethodPut, req.Method == http.MethodPatch:
+		b = append(b, "Content-Length: 0\r\n"...)
+	}
+	b = append(b, "\r\n"...)
+	if body != nil {
+		n := len(b)
+		b = append(b, make([]byte, body.Size())...)
+		if _, err := body.ReadAt(b[n:], 0); err != nil && err != io.EOF {
+			return fmt.Errorf("upstream: body: %w", err)
+		}
+	}
+	c.out = b
+	return nil
+}
+
+// answer reads up to the end of the header of the final answer.
+func (c *conn) answer(req *http.Request) (*http.Response, error) {
+	c.left = c.headerLimit
+	defer func() { c.left = noLimit }()
+	if cap(c.out) > readBuffer {
+		c.out = nil // a rare size; do not keep it while idle
+	}
+	for {
+		res, err := http.ReadResponse(c.br, req)
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case res.StatusCode == http.StatusSwitchingProtocols:
+			return nil, errSwitched
+		case res.StatusCode >= 200:
+			return res, nil
+		case res.StatusCode < 100:
+			return nil, fmt.Errorf("upstream: status %d", res.StatusCode)
+		}
+		if err := got1xx(c.ctx, res); err != nil {
+			return nil, err
+		}
+	}
+}

@@ -1,0 +1,236 @@
+// Package upstream sends requests to servers nearby at the lowest cost: the
+// caller's own goroutine writes the request and reads the answer, where
+// net/http wakes two more for each request. Only requests that need no more
+// than that go this way: none with a body of unknown length, Expect or Upgrade.
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"syscall"
+	"time"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Options of a transport; all are required.
+type Options struct {
+	DialTimeout    time.Duration
+	HeaderTimeout  time.Duration // to take the request and to begin the answer
+	BodyTimeout    time.Duration // between two pieces of an answer's body
+	IdleTimeout    time.Duration // that a connection is kept; below the server's own
+	IdlePerHost    int           // connections kept for one address
+	IdleTotal      int           // connections kept in all
+	MaxHeaderBytes int           // of an answer, interim ones included
+	MaxBody        int64         // bytes of a request that are sent this way
+}
+
+// Transport is an http.RoundTripper for requests that Fits accepts. It is safe
+// for concurrent use.
+type Transport struct {
+	Options
+	dialer net.Dialer
+	idle   pool
+}
+
+// New returns a transport. Close it when it is not used any more.
+func New(o Options) *Transport {
+	t := &Transport{Options: o, dialer: net.Dialer{Timeout: o.DialTimeout, KeepAlive: 30 * time.Second}}
+	t.idle.init(o.IdlePerHost, o.IdleTotal, o.IdleTimeout)
+	return t
+}
+
+// Close drops the idle connections. Requests under way end as they would.
+func (t *Transport) Close() { t.idle.close() }
+
+// Idle returns how many connections wait to be used.
+func (t *Transport) Idle() int { return t.idle.len() }
+
+// Fits reports whether a request can be sent this way: it is HTTP without TLS,
+// asks for no other protocol, and its body, if it has one, is a *Body.
+func (t *Transport) Fits(req *http.Request) bool {
+	if req.Body != nil && req.Body != http.NoBody {
+		if b, ok := req.Body.(*Body); !ok || int64(b.Len()) > t.MaxBody {
+			return false
+		}
+	}
+	return req.URL.Scheme == "http" && !req.Close && req.Method != http.MethodConnect &&
+		req.Header["Expect"] == nil && req.Header["Upgrade"] == nil && req.Header["Trailer"] == nil && req.Trailer == nil
+}
+
+// Body is a request's body that is in memory, so that it can be sent again.
+type Body struct{ bytes.Reader }
+
+// NewBody returns the body b, which must not be changed any more.
+func NewBody(b []byte) *Body {
+	body := new(Body)
+	body.Reset(b)
+	return body
+}
+
+// Close does nothing.
+func (*Body) Close() error { return nil }
+
+var (
+	errSwitched   = errors.New("upstream: protocol switched, though nobody asked")
+	errHeaderSize = errors.New("upstream: the answer's header is too large")
+)
+
+// RoundTrip sends a request that Fits and returns once the answer's header has
+// come. A connection that the server closed while it was idle is not the end:
+// the request is sent again where that does no harm.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	ctx := req.Context()
+	addr := req.URL.Host
+	for c := t.idle.take(addr); c != nil; c = t.idle.take(addr) {
+		res, err := t.exchange(ctx, c, req)
+		if err == nil {
+			return res, nil
+		}
+		if ctx.Err() != nil || c.answered || !closedByServer(err) || !repeatable(req) {
+			return nil, cause(ctx, err)
+		}
+		t.idle.drop(addr) // the others are as old
+	}
+	nc, err := t.dialer.DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	c, err := newConn(nc, addr, t.MaxHeaderBytes)
+	if err != nil {
+		nc.Close()
+		return nil, err
+	}
+	res, err := t.exchange(ctx, c, req)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	return res, nil
+}
+
+// cause prefers to say that the caller gave up: that closed the connection.
+func cause(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+func closedByServer(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
+// repeatable reports whether it does no harm when a server gets req twice.
+func repeatable(req *http.Request) bool {
+	switch req.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
+		return true
+	}
+	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
+}
+
+// exchange sends req on c and reads the answer's header. After an error c is
+// closed; else it is kept or closed at the end of the answer's body.
+func (t *Transport) exchange(ctx context.Context, c *conn, req *http.Request) (*http.Response, error) {
+	c.begin(ctx)
+	res, err := c.roundTrip(req, t.HeaderTimeout)
+	if err != nil {
+		c.finish()
+		c.Close()
+		return nil, err
+	}
+	b := &answerBody{ReadCloser: res.Body, t: t, c: c, reusable: !res.Close && !c.writeFailed}
+	if res.Body == http.NoBody {
+		b.end(true)
+		return res, nil
+	}
+	res.Body = b
+	return res, nil
+}
+
+// answerBody is an answer's body. Its end decides about the connection.
+type answerBody struct {
+	io.ReadCloser
+	t        *Transport
+	c        *conn // nil once it was given back
+	reusable bool
+}
+
+func (b *answerBody) Read(p []byte) (int, error) {
+	if b.c == nil {
+		return b.ReadCloser.Read(p) // the end, or http.ErrBodyReadAfterClose
+	}
+	b.c.arm(b.t.BodyTimeout)
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		b.end(true)
+	case err != nil:
+		err = cause(b.c.ctx, err)
+		b.end(false)
+	}
+	return n, err
+}
+
+// Close before the end gives the connection up: it may be in the middle of an
+// answer that nobody would read to the end.
+func (b *answerBody) Close() error {
+	if b.c != nil {
+		b.end(false)
+	}
+	return nil
+}
+
+func (b *answerBody) end(complete bool) {
+	c := b.c
+	b.c = nil
+	aborted := c.finish()
+	if !complete || !b.reusable || aborted || c.unread() {
+		c.Close()
+		return
+	}
+	b.t.idle.put(c)
+}
+
+// valid refuses what would let one header end and another begin.
+func valid(req *http.Request, target string) error {
+	if !httpguts.ValidHostHeader(req.Host) || req.Host == "" {
+		return fmt.Errorf("upstream: invalid host %q", req.Host)
+	}
+	for i := range len(req.Method) {
+		if !httpguts.IsTokenRune(rune(req.Method[i])) {
+			return fmt.Errorf("upstream: invalid method %q", req.Method)
+		}
+	}
+	for i := range len(target) {
+		if target[i] <= ' ' || target[i] == 0x7f {
+			return fmt.Errorf("upstream: invalid target %q", target)
+		}
+	}
+	for name, values := range req.Header {
+		if !httpguts.ValidHeaderFieldName(name) {
+			return fmt.Errorf("upstream: invalid header name %q", name)
+		}
+		for _, v := range values {
+			if !httpguts.ValidHeaderFieldValue(v) {
+				return fmt.Errorf("upstream: invalid value of the header %q", name)
+			}
+		}
+	}
+	return nil
+}
+
+// got1xx passes on an interim answer to whoever asked to see them.
+func got1xx(ctx context.Context, res *http.Response) error {
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace == nil || trace.Got1xxResponse == nil {
+		return nil
+	}
+	return trace.Got1xxResponse(res.StatusCode, map[string][]string(res.Header))
+}
