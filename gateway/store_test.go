@@ -16,6 +16,7 @@ type memoryStore struct {
 	sessions map[[32]byte]platform.Session // guarded by mu
 	slices   []platform.Slice              // guarded by mu; by number - 1
 	queue    []string                      // guarded by mu; user ids
+	audit    []platform.AuditEntry         // guarded by mu; by id - 1
 	down     error                         // guarded by mu
 }
 
@@ -187,6 +188,34 @@ func (s *memoryStore) ListSlices(_ context.Context, state platform.SliceState, b
 		}
 	}
 	return found, emails, nil
+}
+
+// record adds an audit entry. The caller holds mu.
+func (s *memoryStore) record(e platform.AuditEntry) {
+	e.ID, e.At = int64(len(s.audit)+1), time.Now()
+	s.audit = append(s.audit, e)
+}
+
+func (s *memoryStore) RecordAudit(_ context.Context, e platform.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.record(e)
+	return nil
+}
+
+func (s *memoryStore) ListAudit(_ context.Context, f platform.AuditFilter) ([]platform.AuditEntry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	is := func(want, got string) bool { return want == "" || want == got }
+	var found []platform.AuditEntry
+	for i := len(s.audit) - 1; i >= 0 && len(found) < f.Limit; i-- {
+		e := s.audit[i]
+		if is(f.ActorID, e.ActorID) && is(f.Action, e.Action) && is(f.SubjectType, e.SubjectType) && is(f.SubjectID, e.SubjectID) &&
+			(f.Since.IsZero() || !e.At.Before(f.Since)) && (f.Until.IsZero() || e.At.Before(f.Until)) && (f.Below == 0 || e.ID < f.Below) {
+			found = append(found, e)
+		}
+	}
+	return found, nil
 }
 
 func (s *memoryStore) Ping(context.Context) error {

@@ -1,0 +1,17 @@
+package request
+
+import (
+	"context"
+
+	"ipnoelp.io/platform"
+)
+
+// Audit begins the audit entry of something that whoever sends the request does
+// to a subject.
+func Audit(ctx context.Context, action, subjectType, subjectID string) platform.AuditEntry {
+	info := From(ctx)
+	return platform.AuditEntry{
+		ActorID: info.UserID, Action: action, SubjectType: subjectType, SubjectID: subjectID,
+		RequestID: info.ID, ClientAddr: info.ClientAddr,
+	}
+}
