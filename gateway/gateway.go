@@ -31,7 +31,8 @@ const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 180 * time.Second // above nginx's, so that nginx closes first
 	maxHeaderBytes    = 16 << 10
-	shutdownTimeout   = 20 * time.Second // for requests under way, once new ones are refused
+	shutdownTimeout   = 32 * time.Second // for requests under way, once new ones are refused
+	drainSpread       = 25 * time.Second // over which sockets are told to reconnect elsewhere
 	expireEvery       = 10 * time.Minute
 	expireTimeout     = time.Minute
 )
@@ -66,6 +67,7 @@ type Options struct {
 	PlatformKey    []byte         // slice tokens are derived from it
 	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Request-Id are believed
 	WarmTarget     int            // shown to admins
+	SliceLimits    proxy.Limits   // of each slice
 	DrainDelay     time.Duration  // between not being ready and refusing connections; may be 0
 	ServerTiming   bool           // sign-ups tell how long the hash took
 	HashWorker     []string       // program that runs password.Work, and its arguments; none hashes in this process
@@ -100,7 +102,7 @@ func New(o Options) (*Gateway, error) {
 	}
 	g.proxy = proxy.New(proxy.Options{
 		PublicURL: o.PublicURL, Auth: g.sessions, Resolver: o.Resolver, Origins: g.origins,
-		Sockets: g.sockets, Metrics: g.metrics, Log: o.Log,
+		Sockets: g.sockets, Limits: o.SliceLimits, Metrics: g.metrics, Log: o.Log,
 	})
 	g.own = g.newRouter()
 	return g, nil
@@ -181,7 +183,7 @@ func (g *Gateway) shutDown(srv *http.Server) error {
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- srv.Shutdown(ctx) }()
-	g.sockets.Stop()
+	g.sockets.Drain(ctx, drainSpread)
 	err := <-done
 	g.proxy.Close()
 	switch {

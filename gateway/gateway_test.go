@@ -22,6 +22,7 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/gateway/sockets"
 	"ipnoelp.io/platform/problem"
 )
@@ -61,6 +62,7 @@ func setup(t testing.TB) *testBundle {
 	public, _ := url.Parse("https://app.example.com")
 	g, err := New(Options{
 		Store: b.store, Resolver: noSlices{}, PublicURL: public, PlatformKey: make([]byte, 32), WarmTarget: 2, ServerTiming: true,
+		SliceLimits:    proxy.Limits{Requests: 64, Rate: 100, Burst: 400},
 		Log:            slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})

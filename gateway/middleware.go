@@ -88,52 +88,84 @@ func wellFormedID(id string) bool {
 	return true
 }
 
+// event is what is known of a request at its end.
+type event struct {
+	method   string
+	route    request.Route
+	status   int // 0 if the handler wrote none
+	bytes    int64
+	hijacked bool
+	start    time.Time
+	id       string
+	userID   string
+	err      error
+	gone     bool // the client left before the answer
+}
+
 // observed counts each request and logs it once, when it ends.
 func (g *Gateway) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
+		info, out := request.From(r.Context()), w.(*response)
+		start, detached := time.Now(), false
+		gathered := func() event {
+			return event{
+				method: r.Method, route: info.Route, status: out.status, bytes: out.bytes, hijacked: out.hijacked, start: start,
+				id: info.ID, userID: info.UserID, err: info.Err,
+				gone: info.ClientGone || out.status >= 500 && errors.Is(r.Context().Err(), context.Canceled),
+			}
+		}
+		info.Detach = func() (ended func(bytes int64)) {
+			detached = true
+			e := gathered() // now: nothing of the request is kept
+			return func(bytes int64) {
+				e.bytes = bytes
+				g.ended(e)
+			}
+		}
 		g.metrics.InFlight.Inc()
 		defer func() {
-			g.metrics.InFlight.Dec()
-			g.ended(w.(*response), r, time.Since(start))
+			if !detached {
+				g.ended(gathered())
+			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (g *Gateway) ended(w *response, r *http.Request, took time.Duration) {
-	info := request.From(r.Context())
-	status := w.status
+func (g *Gateway) ended(e event) {
+	took := time.Since(e.start)
+	g.metrics.InFlight.Dec()
+	status := e.status
 	switch {
-	case info.ClientGone, w.status >= 500 && errors.Is(r.Context().Err(), context.Canceled):
+	case e.gone:
 		status = statusClientGone
 	case status == 0:
 		status = http.StatusOK // net/http's own, for an answer without a body
 	}
-	g.metrics.Requests.WithLabelValues(string(info.Route), strconv.Itoa(status)).Inc()
-	if !w.hijacked {
-		g.metrics.Durations.WithLabelValues(string(info.Route)).Observe(took.Seconds())
+	g.metrics.Requests.WithLabelValues(string(e.route), strconv.Itoa(status)).Inc()
+	if !e.hijacked {
+		g.metrics.Durations.WithLabelValues(string(e.route)).Observe(took.Seconds())
 	}
 	level := slog.LevelInfo
 	switch {
-	case info.Route == request.RouteOps && status < 400:
+	case e.route == request.RouteOps && status < 400:
 		level = slog.LevelDebug // health checks, every second
-	case status >= 500 && platform.CodeOf(info.Err) != platform.ErrUnavailable:
+	case status >= 500 && platform.CodeOf(e.err) != platform.ErrUnavailable:
 		level = slog.LevelError
 	}
 	attrs := []slog.Attr{
-		slog.String("method", r.Method),
-		slog.String("route", string(info.Route)),
+		slog.String("method", e.method),
+		slog.String("route", string(e.route)),
 		slog.Int("status", status),
-		slog.Int64("bytes", w.bytes),
+		slog.Int64("bytes", e.bytes),
 		slog.Duration("duration", took),
-		slog.String("request_id", info.ID),
-		slog.String("user_id", info.UserID),
+		slog.String("request_id", e.id),
+		slog.String("user_id", e.userID),
 	}
-	if info.Err != nil {
-		attrs = append(attrs, slog.String("error", info.Err.Error()))
+	if e.err != nil {
+		attrs = append(attrs, slog.String("error", e.err.Error()))
 	}
-	g.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	g.Log.LogAttrs(context.Background(), level, "request", attrs...)
 }
 
 // recovered turns a panic into a 500, or cuts the connection when part of an

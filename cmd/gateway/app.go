@@ -15,6 +15,7 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/consul"
 	"ipnoelp.io/platform/gateway"
+	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/postgres"
 )
 
@@ -68,6 +69,7 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		PlatformKey:    cfg.platformKey,
 		TrustedProxies: cfg.TrustedProxies,
 		WarmTarget:     cfg.WarmTarget,
+		SliceLimits:    proxy.Limits{Requests: cfg.SliceRequests, Rate: cfg.SliceRate, Burst: cfg.SliceBurst},
 		DrainDelay:     cfg.DrainDelay,
 		ServerTiming:   cfg.ServerTiming,
 		HashWorker:     hashWorker,

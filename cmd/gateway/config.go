@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
@@ -32,6 +33,12 @@ type Config struct {
 
 	// Proxies whose X-Forwarded-For and X-Request-Id are believed.
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" envDefault:"127.0.0.0/8,::1/128"`
+
+	// What one slice may be sent: requests at once, requests a second, and how
+	// many may come at once after a pause.
+	SliceRequests int     `env:"SLICE_REQUESTS" envDefault:"64"`
+	SliceRate     float64 `env:"SLICE_RATE" envDefault:"100"`
+	SliceBurst    int     `env:"SLICE_BURST" envDefault:"400"`
 
 	// DrainDelay lets load balancers notice that the gateway is not ready
 	// before it refuses connections.
@@ -113,6 +120,15 @@ func (c *Config) Validate() error {
 				fault(map[string]string{"email": "ADMIN_EMAIL", "password": "ADMIN_PASSWORD"}[f.Field], "%s", f.Detail)
 			}
 		}
+	}
+	if c.SliceRequests < 1 {
+		fault("SLICE_REQUESTS", "%d is below 1", c.SliceRequests)
+	}
+	if !(c.SliceRate > 0) || math.IsInf(c.SliceRate, 1) {
+		fault("SLICE_RATE", "%g is not a number above 0", c.SliceRate)
+	}
+	if c.SliceBurst < 1 {
+		fault("SLICE_BURST", "%d is below 1", c.SliceBurst)
 	}
 	if c.DrainDelay < 0 || c.DrainDelay > time.Minute {
 		fault("DRAIN_DELAY", "%s is not between 0 and 1m", c.DrainDelay)

@@ -9,7 +9,7 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 	valid := map[string]string{
 		"DATABASE_URL": "postgres://gateway:hunter2@127.0.0.1/platform", "PUBLIC_URL": "https://localhost:8443",
 		"PLATFORM_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "LISTEN_ADDR": "127.0.0.1:8080",
-		"CONSUL_HTTP_ADDR": "127.0.0.1:8500", "WARM_TARGET": "1", "LOG_LEVEL": "info", "DRAIN_DELAY": "2s",
+		"CONSUL_HTTP_ADDR": "127.0.0.1:8500", "WARM_TARGET": "1", "SLICE_REQUESTS": "64", "SLICE_RATE": "100", "SLICE_BURST": "400", "LOG_LEVEL": "info", "DRAIN_DELAY": "2s",
 		"ADMIN_EMAIL": "", "ADMIN_PASSWORD": "", "TRUSTED_PROXIES": "127.0.0.0/8", "SERVER_TIMING": "", "CONSUL_HTTP_TOKEN": "",
 	}
 	cases := []struct{ key, value, named string }{
@@ -23,6 +23,11 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 		{"PLATFORM_KEY", "hunter2!", "PLATFORM_KEY"},
 		{"LISTEN_ADDR", "8080", "LISTEN_ADDR"},
 		{"WARM_TARGET", "0", "WARM_TARGET"},
+		{"SLICE_REQUESTS", "0", "SLICE_REQUESTS"},
+		{"SLICE_RATE", "0", "SLICE_RATE"},
+		{"SLICE_RATE", "NaN", "SLICE_RATE"},
+		{"SLICE_RATE", "Inf", "SLICE_RATE"},
+		{"SLICE_BURST", "-1", "SLICE_BURST"},
 		{"ADMIN_PASSWORD", "hunter2", "ADMIN_EMAIL"},
 		{"DRAIN_DELAY", "2h", "DRAIN_DELAY"},
 		{"DRAIN_DELAY", "soon", "DRAIN_DELAY"},

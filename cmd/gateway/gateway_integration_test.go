@@ -135,7 +135,7 @@ func (b *testBundle) start(t *testing.T) *gatewayProgram {
 	public, _ := url.Parse("https://app.example.com")
 	app, err := Build(Config{
 		ListenAddr: addr, DatabaseURL: postgrestest.URL(t, b.database, postgres.RoleGateway), ConsulHTTPAddr: b.consul.URL,
-		WarmTarget: 1, AdminEmail: "admin@example.com", AdminPassword: "correct horse", ServerTiming: true,
+		WarmTarget: 1, SliceRequests: 64, SliceRate: 100, SliceBurst: 400, AdminEmail: "admin@example.com", AdminPassword: "correct horse", ServerTiming: true,
 		publicURL: public, platformKey: platformKeyForTest,
 	}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {

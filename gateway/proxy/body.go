@@ -162,3 +162,9 @@ func (w *timedWriter) arm() {
 
 // Unwrap lets ReverseProxy flush.
 func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// copyAll copies until src ends; an error is one of either side.
+func copyAll(dst io.Writer, src io.Reader, buf []byte) error {
+	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, buf)
+	return err
+}

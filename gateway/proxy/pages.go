@@ -38,11 +38,13 @@ func retryAfter(err error) int {
 // as problem details to programs.
 func writeError(w http.ResponseWriter, r *http.Request, err error) {
 	seconds := retryAfter(err)
-	if seconds > 0 {
+	if known, err := strconv.Atoi(w.Header().Get("Retry-After")); err == nil {
+		seconds = known
+	} else if seconds > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
 	d := problem.From(err)
-	if d.Status < 500 || !wantsPage(r) {
+	if d.Status < 500 && d.Status != http.StatusTooManyRequests || !wantsPage(r) {
 		request.Fail(w, r, err)
 		return
 	}
@@ -74,8 +76,14 @@ func heading(err error) string {
 		return "Down for maintenance"
 	case errors.Is(err, errSuspended):
 		return "Workspace suspended"
+	case errors.Is(err, errGone):
+		return "Workspace removed"
+	case errors.Is(err, errFailing):
+		return "Your workspace does not answer"
 	case platform.CodeOf(err) == platform.ErrUnavailable:
 		return "Just a moment"
+	case platform.CodeOf(err) == platform.ErrTooMany:
+		return "A little slower, please"
 	}
 	return "Something is in the way"
 }
@@ -87,6 +95,9 @@ type pageData struct {
 	Refresh int // seconds
 }
 
+// Waiting reports whether the page is about something that ends by itself.
+func (d pageData) Waiting() bool { return d.Refresh > 0 && d.Refresh < retryLater }
+
 const pageStyle template.CSS = `
 :root{color-scheme:light dark}
 body{margin:0;min-height:100vh;display:grid;place-items:center;font:16px/1.5 system-ui,sans-serif;background:#f3f5f4;color:#17211d}
@@ -95,6 +106,7 @@ h1{margin:1.25rem 0 .5rem;font-size:1.35rem;letter-spacing:-.01em}
 p{margin:0;color:#52605a}
 small{display:block;margin-top:1.5rem;color:#8a958f;font-size:.75rem;overflow-wrap:anywhere}
 i{display:block;width:2.5rem;height:2.5rem;margin:0 auto;border:.25rem solid #d5ddd9;border-top-color:#12805c;border-radius:50%;animation:turn 1s linear infinite}
+i.still{animation:none;border-color:#d9a441}
 @keyframes turn{to{transform:rotate(1turn)}}
 @media(prefers-reduced-motion:reduce){i{animation:none}}
 @media(prefers-color-scheme:dark){body{background:#101513;color:#e6ece9}main{background:#19201d}p{color:#a3b0aa}i{border-color:#2c3733;border-top-color:#3ecf9a}}
@@ -113,7 +125,7 @@ var page = template.Must(template.New("page").Parse(`<!doctype html>
 </head>
 <body>
 <main>
-<i aria-hidden="true"></i>
+<i{{if not .Waiting}} class="still"{{end}} aria-hidden="true"></i>
 <h1>{{.Heading}}</h1>
 <p role="status">{{.Detail}}{{if .Refresh}} This page tries again by itself.{{end}}</p>
 {{- if .RequestID}}

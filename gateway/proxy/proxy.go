@@ -51,6 +51,7 @@ type Options struct {
 	Resolver  Resolver
 	Origins   *auth.Origins
 	Sockets   *sockets.Registry
+	Limits    Limits // of each slice
 	Metrics   *metrics.Metrics
 	Log       *slog.Logger
 }
@@ -58,16 +59,18 @@ type Options struct {
 // Proxy is the handler for tenant traffic.
 type Proxy struct {
 	Options
-	reverse    *httputil.ReverseProxy
-	transports *transports
+	reverse *httputil.ReverseProxy
+	slices  *sliceTransport
+	limits  *limits
 }
 
 // New returns a proxy. Close it when it serves no more.
 func New(o Options) *Proxy {
-	p := &Proxy{Options: o, transports: newTransports()}
+	p := &Proxy{Options: o, limits: newLimits(o.Limits)}
+	p.slices = &sliceTransport{transports: newTransports(), resolver: o.Resolver, limits: p.limits, retries: o.Metrics.Retries}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite:        p.rewrite,
-		Transport:      &sliceTransport{base: p.transports, resolver: o.Resolver, retries: o.Metrics.Retries},
+		Transport:      p.slices,
 		ModifyResponse: p.modifyResponse,
 		ErrorHandler:   p.fail,
 		BufferPool:     &bufferPool{},
@@ -78,7 +81,7 @@ func New(o Options) *Proxy {
 }
 
 // Close drops the idle connections to slices.
-func (p *Proxy) Close() { p.transports.close() }
+func (p *Proxy) Close() { p.slices.close() }
 
 type identityKey struct{}
 
@@ -97,6 +100,13 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
+	number := id.Slice.Number
+	if seconds, err := p.limits.enter(number); err != nil {
+		w.Header().Set("Retry-After", strconv.Itoa(seconds))
+		p.fail(w, r, err)
+		return
+	}
+	defer p.limits.leave(number)
 	r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
 	if isWebSocket(r) {
 		p.serveWebSocket(w, r, id)
@@ -148,10 +158,14 @@ func (p *Proxy) admit(r *http.Request) (*auth.Identity, error) {
 func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
 	id := identityOf(pr.In.Context())
 	info := request.From(pr.In.Context())
-	out := pr.Out
+	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it came, also what Go cannot parse
+	p.address(pr.Out, id, info)
+}
+
+// address turns a copy of a client's request into one for its slice.
+func (p *Proxy) address(out *http.Request, id *auth.Identity, info *request.Info) {
 	out.URL.Scheme = "http"
 	out.URL.Host = platform.SliceName(id.Slice.Number) // resolved by sliceTransport
-	out.URL.RawQuery = pr.In.URL.RawQuery              // as it came, also what Go cannot parse
 	// The app's own name, not what the client says: a slice that builds links
 	// or compares it with Origin gets the right one.
 	out.Host = p.PublicURL.Host

@@ -72,62 +72,99 @@ var errMisdirected = errors.New("the address belongs to another slice")
 // to wherever that slice is. Where the address proves wrong it looks again,
 // once, and repeats the request only if nothing of it was used.
 type sliceTransport struct {
-	base     http.RoundTripper
+	*transports
 	resolver Resolver
+	limits   *limits
 	retries  *prometheus.CounterVec
 }
 
-func (t *sliceTransport) RoundTrip(req *http.Request) (*http.Response, error) {
-	number, ok := platform.ParseSliceName(req.URL.Host)
-	if !ok {
-		return nil, fmt.Errorf("send to %q: not a slice", req.URL.Host)
-	}
+func (t *sliceTransport) RoundTrip(req *http.Request) (res *http.Response, err error) {
 	body, err := newReplayBody(req)
 	if err != nil {
 		return nil, err
 	}
-	addr, err := t.resolver.Resolve(req.Context(), number)
+	err = t.locate(req, body.replayable, func(addr string) (wrong string, err error) {
+		attempt := body.attempt()
+		res, err = t.transports.RoundTrip(withAddress(req, addr, attempt))
+		if wrong, err = judge(req, res, err); wrong != "" {
+			revoke(attempt)
+		}
+		return wrong, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	res, reason, err := t.try(req, addr, body)
-	if reason == "" {
-		return res, err
-	}
-	t.resolver.Invalidate(number, addr)
-	again, resolveErr := t.resolver.Resolve(req.Context(), number)
-	if resolveErr != nil {
-		return nil, resolveErr
-	}
-	if again == addr || !body.replayable() {
-		return nil, err
-	}
-	t.retries.WithLabelValues(reason).Inc()
-	if res, reason, err = t.try(req, again, body); reason != "" {
-		t.resolver.Invalidate(number, again)
-	}
-	return res, err
+	return res, nil
 }
 
-// try sends the request to one address. A reason says that the address is
-// wrong: nothing of the request was used there, and err is not nil.
-func (t *sliceTransport) try(req *http.Request, addr string, body *replayBody) (res *http.Response, reason string, err error) {
-	attempt := body.attempt()
-	res, err = t.base.RoundTrip(withAddress(req, addr, attempt))
+// upgrade is RoundTrip for a request that asks for another protocol; see
+// upstream.Transport.Upgrade.
+func (t *sliceTransport) upgrade(req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
+	err = t.locate(req, func() bool { return true }, func(addr string) (wrong string, err error) {
+		res, nc, early, err = t.quick.Upgrade(withAddress(req, addr, nil))
+		return judge(req, res, err)
+	})
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	return res, nc, early, nil
+}
+
+// locate calls try with the address of the slice that req names, and once more
+// with another one if the first proved wrong: then nothing of the request was
+// used there. What comes of it counts for the slice's breaker.
+func (t *sliceTransport) locate(req *http.Request, replayable func() bool, try func(addr string) (wrong string, err error)) error {
+	number, ok := platform.ParseSliceName(req.URL.Host)
+	if !ok {
+		return fmt.Errorf("send to %q: not a slice", req.URL.Host)
+	}
+	if err := t.limits.allow(number); err != nil {
+		return err
+	}
+	outcome := outcomeUnknown
+	defer func() { t.limits.learn(number, outcome) }()
+	addr, err := t.resolver.Resolve(req.Context(), number)
+	if err != nil {
+		return err
+	}
+	wrong, err := try(addr)
+	if wrong != "" {
+		t.resolver.Invalidate(number, addr)
+		again, resolveErr := t.resolver.Resolve(req.Context(), number)
+		if resolveErr != nil {
+			return resolveErr
+		}
+		if again != addr && replayable() {
+			t.retries.WithLabelValues(wrong).Inc()
+			if wrong, err = try(again); wrong != "" {
+				t.resolver.Invalidate(number, again)
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		outcome = outcomeAnswered
+	case req.Context().Err() == nil && !errors.Is(err, errClientBody):
+		outcome = outcomeFailed
+	}
+	return err
+}
+
+// judge reports what is wrong with an address, "" if nothing is. A wrong one
+// has used nothing of the request, and err is not nil.
+func judge(req *http.Request, res *http.Response, err error) (wrong string, _ error) {
 	var op *net.OpError
 	switch {
 	case err != nil && errors.As(err, &op) && op.Op == "dial" && req.Context().Err() == nil:
-		revoke(attempt)
-		return nil, "dial", err
+		return "dial", err
 	case err != nil:
-		return nil, "", err
+		return "", err
 	case res.StatusCode == http.StatusMisdirectedRequest:
-		revoke(attempt)
 		_, _ = io.CopyN(io.Discard, res.Body, maxDiscard)
 		res.Body.Close()
-		return nil, "misdirected", errMisdirected
+		return "misdirected", errMisdirected
 	}
-	return res, "", nil
+	return "", nil
 }
 
 func withAddress(req *http.Request, addr string, body io.ReadCloser) *http.Request {

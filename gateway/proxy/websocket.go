@@ -1,174 +1,186 @@
 package proxy
 
 import (
-	"bufio"
-	"context"
-	"net"
+	"bytes"
+	"errors"
 	"net/http"
+	"net/textproto"
+	"strings"
 	"sync"
-	"time"
 
+	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/request"
 	"ipnoelp.io/platform/gateway/sockets"
 )
 
-const (
-	socketWriteTimeout = 60 * time.Second // for a client to take one piece
-	closeTimeout       = time.Second      // for a client to take the close frame
+var (
+	errSocketBody = platform.Errorf(platform.ErrInvalid, "A WebSocket handshake has no body.")
+	errNotAgreed  = errors.New("the slice switched to a protocol that was not asked for")
 )
 
+// serveWebSocket asks the slice for a WebSocket and, if it agrees, leaves a
+// relay behind that outlives the handler: nothing of the request is kept.
 func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.Identity) {
-	if err := p.Origins.CheckWebSocket(r); err != nil {
-		p.fail(w, r, err)
-		return
+	err := p.Origins.CheckWebSocket(r)
+	if err == nil && (r.ContentLength != 0 || r.TransferEncoding != nil) {
+		err = errSocketBody
 	}
-	up := &upgrader{ResponseWriter: w}
-	sock, err := p.Sockets.Add(sockets.Slice, id.Session, id.User.ID, up.closeWith)
 	if err != nil {
 		p.fail(w, r, err)
 		return
 	}
-	defer p.Sockets.Remove(sock)
+	closing := new(closer)
+	sock, err := p.Sockets.Add(sockets.Slice, id.Session, id.User.ID, closing.closeWith)
+	if err != nil {
+		p.fail(w, r, err)
+		return
+	}
+	remove := func() { p.Sockets.Remove(sock) }
 	// The session may have ended before the registry knew the socket.
 	if id, err = p.admit(r); err != nil {
+		remove()
 		p.fail(w, r, err)
 		return
 	}
-	p.reverse.ServeHTTP(up, r.WithContext(context.WithValue(r.Context(), identityKey{}, id)))
+	if !p.openSocket(w, r, id, closing, remove) {
+		remove()
+	}
 }
 
-// upgrader is an answer that becomes a WebSocket which can be closed from
-// outside, before or after the switch.
-type upgrader struct {
-	http.ResponseWriter
-
-	mu     sync.Mutex
-	conn   *clientConn // guarded by mu
-	closed bool        // guarded by mu
-}
-
-// Unwrap is for ReverseProxy to flush through.
-func (u *upgrader) Unwrap() http.ResponseWriter { return u.ResponseWriter }
-
-// Hijack is how ReverseProxy takes over the client's connection.
-func (u *upgrader) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	conn, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+// openSocket reports whether a relay runs now, which calls ended in the end.
+func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Identity, closing *closer, ended func()) bool {
+	out := p.handshake(r, id)
+	res, slice, early, err := p.slices.upgrade(out)
+	if err == nil {
+		res.Request = out
+		err = p.modifyResponse(res)
+	}
+	if err == nil && slice != nil && !(strings.EqualFold(res.Header.Get("Upgrade"), "websocket") && hasToken(res.Header["Connection"], "upgrade")) {
+		err = errNotAgreed
+	}
+	switch {
+	case err != nil:
+		if slice != nil {
+			slice.Close()
+		} else if res != nil {
+			res.Body.Close()
+		}
+		p.fail(w, r, err)
+		return false
+	case slice == nil:
+		p.passAnswer(w, res)
+		return false
+	}
+	conn, rw, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		return nil, nil, err
+		slice.Close()
+		p.fail(w, r, err)
+		return false
 	}
-	if u.closed {
+	// What the client sent before the switch: not a byte is lost.
+	fromClient, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	fromClient = bytes.Clone(fromClient)
+	info := request.From(r.Context())
+	logged := func(int64) {}
+	if info.Detach != nil {
+		logged = info.Detach()
+	}
+	relay, err := newRelay(conn, slice, func(bytes int64) {
+		ended()
+		logged(bytes)
+	})
+	if err == nil {
+		err = relay.greet(switching(res.Header, info.ID), func() bool { return closing.open(relay) })
+	}
+	if err != nil {
 		conn.Close()
-		return nil, nil, net.ErrClosed
+		slice.Close()
+		logged(0)
+		return false
 	}
-	u.conn = &clientConn{Conn: conn, early: rw.Reader}
-	return u.conn, rw, nil
+	relay.start(fromClient, early)
+	return true
 }
 
-func (u *upgrader) closeWith(code int) {
-	u.mu.Lock()
-	u.closed = true
-	conn := u.conn
-	u.mu.Unlock()
-	if conn != nil {
-		conn.closeWith(code)
-	}
-}
-
-// clientConn is the client's side of a relayed WebSocket.
-type clientConn struct {
-	net.Conn
-	early *bufio.Reader // what the client sent before the switch; only Read touches it
-
-	mu     sync.Mutex   // one writer at a time
-	frames frameTracker // guarded by mu; of what was written
-}
-
-func (c *clientConn) Read(p []byte) (int, error) {
-	if c.early != nil {
-		if n := c.early.Buffered(); n > 0 {
-			return c.early.Read(p[:min(n, len(p))])
+// handshake makes the request that the slice gets, as ReverseProxy does for the
+// others.
+func (p *Proxy) handshake(r *http.Request, id *auth.Identity) *http.Request {
+	out := r.Clone(r.Context())
+	out.Body = nil
+	for _, line := range out.Header["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				out.Header.Del(name)
+			}
 		}
-		c.early = nil
 	}
-	return c.Conn.Read(p)
+	for _, name := range hopByHop {
+		delete(out.Header, name)
+	}
+	p.address(out, id, request.From(r.Context()))
+	out.Header["Connection"] = []string{"Upgrade"}
+	out.Header["Upgrade"] = []string{"websocket"}
+	return out
 }
 
-func (c *clientConn) Write(p []byte) (int, error) {
+// hopByHop headers are for one connection: RFC 9110, 7.6.1, and what older
+// programs send.
+var hopByHop = []string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
+}
+
+// passAnswer gives the client the answer of a slice that did not switch.
+func (p *Proxy) passAnswer(w http.ResponseWriter, res *http.Response) {
+	defer res.Body.Close()
+	for _, name := range hopByHop {
+		delete(res.Header, name)
+	}
+	for name, values := range res.Header {
+		w.Header()[name] = values
+	}
+	timed := newTimedWriter(w)
+	timed.WriteHeader(res.StatusCode)
+	buffer := relayBuffers.Get().(*[relayBuffer]byte)
+	defer relayBuffers.Put(buffer)
+	if err := copyAll(timed, res.Body, buffer[:]); err != nil {
+		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
+	}
+	timed.arm()
+}
+
+// switching is the head of the answer by which the client's protocol changes.
+func switching(h http.Header, requestID string) []byte {
+	var b bytes.Buffer
+	b.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	h.Set(platform.HeaderRequestID, requestID)
+	_ = h.Write(&b) // a buffer takes everything; line breaks in values are replaced
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// closer closes a socket from outside, before or after its relay is there.
+type closer struct {
+	mu     sync.Mutex
+	relay  *relay // guarded by mu
+	closed bool   // guarded by mu
+}
+
+// open hands over the relay; false if the socket was closed meanwhile.
+func (c *closer) open(r *relay) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	_ = c.SetWriteDeadline(time.Now().Add(socketWriteTimeout)) // fails when closed, as Write will
-	n, err := c.Conn.Write(p)
-	c.frames.advance(p[:n])
-	return n, err
+	c.relay = r
+	return !c.closed
 }
 
-// closeWith sends a close frame, unless the slice is in the middle of a frame,
-// and closes. ReverseProxy then closes the slice's side.
-func (c *clientConn) closeWith(code int) {
-	_ = c.SetWriteDeadline(time.Now().Add(closeTimeout)) // also ends a write that is stuck
+func (c *closer) closeWith(code int) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.frames.between() {
-		_ = c.SetWriteDeadline(time.Now().Add(closeTimeout))
-		_, _ = c.Conn.Write([]byte{0x88, 2, byte(code >> 8), byte(code)}) // RFC 6455: FIN, opcode 8, 2 bytes, the code
+	c.closed = true
+	relay := c.relay
+	c.mu.Unlock()
+	if relay != nil {
+		relay.closeWith(code)
 	}
-	c.Close()
-}
-
-// frameTracker follows the frames that go to a client, by their headers alone,
-// to know where one ends. The zero value is between frames.
-type frameTracker struct {
-	header  [14]byte // of the current frame, as far as it has come
-	have    int      // bytes in header
-	payload uint64   // bytes of the current frame still to come
-}
-
-func (t *frameTracker) between() bool { return t.have == 0 && t.payload == 0 }
-
-func (t *frameTracker) advance(p []byte) {
-	for len(p) > 0 {
-		if t.payload > 0 {
-			n := min(t.payload, uint64(len(p)))
-			t.payload -= n
-			p = p[n:]
-			continue
-		}
-		t.header[t.have] = p[0]
-		t.have++
-		p = p[1:]
-		if n, ok := payloadLength(t.header[:t.have]); ok {
-			t.payload, t.have = n, 0
-		}
-	}
-}
-
-// payloadLength reads a frame's header; false while it is incomplete.
-func payloadLength(h []byte) (uint64, bool) {
-	if len(h) < 2 {
-		return 0, false
-	}
-	extended := 0
-	switch h[1] & 0x7f {
-	case 126:
-		extended = 2
-	case 127:
-		extended = 8
-	}
-	mask := 0
-	if h[1]&0x80 != 0 {
-		mask = 4
-	}
-	if len(h) < 2+extended+mask {
-		return 0, false
-	}
-	if extended == 0 {
-		return uint64(h[1] & 0x7f), true
-	}
-	var n uint64
-	for _, b := range h[2 : 2+extended] {
-		n = n<<8 | uint64(b)
-	}
-	return n, true
 }

@@ -19,6 +19,11 @@ type Info struct {
 	UserID     string // "" until authenticated
 	Err        error  // what went wrong, for the log
 	ClientGone bool   // the client left before an answer
+
+	// Detach says that the request goes on after its handler has returned, as
+	// an upgraded connection does. Its end is to be told by ended, with the
+	// bytes that went to the client. Nil where nobody logs requests.
+	Detach func() (ended func(bytes int64))
 }
 
 // Route is the class of a request in metrics and logs.

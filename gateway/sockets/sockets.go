@@ -4,7 +4,11 @@
 package sockets
 
 import (
+	"context"
+	"maps"
+	"slices"
 	"sync"
+	"time"
 
 	"ipnoelp.io/platform"
 )
@@ -97,12 +101,35 @@ func (r *Registry) CloseSlice(user string) {
 	}
 }
 
-// Stop closes all sockets and lets no new ones in.
-func (r *Registry) Stop() {
+// drainStep is the longest pause between two sockets that are drained: a few
+// are not spread over all the time there is.
+const drainStep = 100 * time.Millisecond
+
+// Drain lets no new sockets in and closes the open ones one after the other,
+// over at most spread, so that the clients do not come back all at once. When
+// ctx is done it closes the rest together.
+func (r *Registry) Drain(ctx context.Context, spread time.Duration) {
 	r.mu.Lock()
 	r.stopping = true
+	open := slices.Collect(maps.Keys(r.open)) // in no order
 	r.mu.Unlock()
-	r.closeWhere(CloseGoingAway, func(*Socket) bool { return true })
+	if len(open) == 0 {
+		return
+	}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	step := time.NewTicker(max(1, min(spread/time.Duration(len(open)), drainStep)))
+	defer step.Stop()
+	for i, s := range open {
+		wg.Go(func() { s.close(CloseGoingAway) })
+		if i == len(open)-1 {
+			return
+		}
+		select {
+		case <-step.C:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // Sessions returns the sessions that have open sockets, each once.

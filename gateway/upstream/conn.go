@@ -39,6 +39,7 @@ type conn struct {
 	armedFor    time.Duration
 	answered    bool // a byte of an answer to this request was read
 	writeFailed bool
+	maySwitch   bool // to another protocol, in answer to this request
 
 	look  func(fd uintptr) bool // reads without waiting; tells alive
 	alive bool
@@ -196,8 +197,10 @@ func (c *conn) answer(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		switch {
-		case res.StatusCode == http.StatusSwitchingProtocols:
+		case res.StatusCode == http.StatusSwitchingProtocols && !c.maySwitch:
 			return nil, errSwitched
+		case res.StatusCode == http.StatusSwitchingProtocols:
+			return res, nil
 		case res.StatusCode >= 200:
 			return res, nil
 		case res.StatusCode < 100:

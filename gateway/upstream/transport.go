@@ -98,6 +98,18 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		t.idle.drop(addr) // the others are as old
 	}
+	c, err := t.dial(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	res, err := t.exchange(ctx, c, req)
+	if err != nil {
+		return nil, cause(ctx, err)
+	}
+	return res, nil
+}
+
+func (t *Transport) dial(ctx context.Context, addr string) (*conn, error) {
 	nc, err := t.dialer.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
@@ -107,11 +119,36 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		nc.Close()
 		return nil, err
 	}
-	res, err := t.exchange(ctx, c, req)
+	return c, nil
+}
+
+// Upgrade sends a request without a body that asks for another protocol, on a
+// connection of its own. If the server agrees, the connection is the caller's,
+// and early is what the server sent after the answer's header; otherwise nc is
+// nil and the answer like one of RoundTrip.
+func (t *Transport) Upgrade(req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
+	ctx := req.Context()
+	c, err := t.dial(ctx, req.URL.Host)
 	if err != nil {
-		return nil, cause(ctx, err)
+		return nil, nil, nil, err
 	}
-	return res, nil
+	c.maySwitch = true
+	if res, err = t.exchange(ctx, c, req); err != nil {
+		return nil, nil, nil, cause(ctx, err)
+	}
+	if res.StatusCode != http.StatusSwitchingProtocols {
+		return res, nil, nil, nil
+	}
+	if c.finish() {
+		c.Close()
+		return nil, nil, nil, context.Cause(ctx)
+	}
+	if n := c.br.Buffered(); n > 0 {
+		early = make([]byte, n)
+		_, _ = c.br.Read(early) // from its buffer
+	}
+	_ = c.SetDeadline(time.Time{})
+	return res, c.Conn, early, nil
 }
 
 // cause prefers to say that the caller gave up: that closed the connection.
@@ -144,6 +181,9 @@ func (t *Transport) exchange(ctx context.Context, c *conn, req *http.Request) (*
 		c.finish()
 		c.Close()
 		return nil, err
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		return res, nil
 	}
 	b := &answerBody{ReadCloser: res.Body, t: t, c: c, reusable: !res.Close && !c.writeFailed}
 	if res.Body == http.NoBody {

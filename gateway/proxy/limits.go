@@ -1,0 +1,156 @@
+package proxy
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"ipnoelp.io/platform"
+)
+
+// Limits of one slice, so that none takes the gateway from the others. WebSockets
+// are bounded by the registry.
+type Limits struct {
+	Requests int     // at once, long polls included
+	Rate     float64 // requests a second, on average
+	Burst    int     // requests that may come at once after a pause
+}
+
+const (
+	breakerFailures = 5               // in a row: then a slice is left alone
+	breakerPause    = 2 * time.Second // before one request may try again
+	forgetAfter     = time.Minute     // without a request, once there is nothing to remember
+	forgetEvery     = 4096            // requests between two looks for what to forget
+)
+
+// outcome of a request on the way to its slice.
+type outcome int
+
+const (
+	outcomeUnknown  outcome = iota // nothing was learned of the slice
+	outcomeAnswered                // whatever it said
+	outcomeFailed                  // not reached, or no proper answer
+)
+
+// limits keeps count of each slice: what is under way, how much it may still
+// send, and whether it answers. It is safe for concurrent use.
+type limits struct {
+	Limits
+	now func() time.Time
+
+	mu      sync.Mutex
+	slices  map[int]*sliceCount // guarded by mu, and so are its fields
+	entered int                 // guarded by mu; since the last look
+}
+
+type sliceCount struct {
+	requests int // under way
+	tokens   float64
+	at       time.Time // when tokens was right
+	failures int       // in a row
+	until    time.Time // after breakerFailures: when the next probe may go
+}
+
+func newLimits(l Limits) *limits {
+	return &limits{Limits: l, now: time.Now, slices: make(map[int]*sliceCount)}
+}
+
+var errTooManyAtOnce = platform.Errorf(platform.ErrTooMany, "Too many requests at once. Try again in a moment.")
+
+// enter admits a request to a slice, which must leave in the end. Returns
+// ErrTooMany above the limits, then with the seconds after which it makes
+// sense to try again.
+func (l *limits) enter(number int) (retryAfter int, err error) {
+	now := l.now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.entered++; l.entered >= forgetEvery {
+		l.forget(now)
+	}
+	c := l.slices[number]
+	if c == nil {
+		c = &sliceCount{tokens: float64(l.Burst), at: now}
+		l.slices[number] = c
+	}
+	if c.requests >= l.Requests {
+		return 1, errTooManyAtOnce
+	}
+	c.tokens = min(float64(l.Burst), c.tokens+now.Sub(c.at).Seconds()*l.Rate)
+	c.at = now
+	if c.tokens < 1 {
+		seconds := int(math.Ceil((1 - c.tokens) / l.Rate))
+		return seconds, platform.Errorf(platform.ErrTooMany, "Too many requests in a short time. Try again in a moment.")
+	}
+	c.tokens--
+	c.requests++
+	return 0, nil
+}
+
+// leave ends what enter admitted.
+func (l *limits) leave(number int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.slices[number].requests--
+}
+
+var errFailing = platform.Errorf(platform.ErrUnavailable, "Your workspace does not answer at the moment. It is looked after; try again in a few seconds.")
+
+// allow returns ErrUnavailable for a slice that failed several times in a row.
+// Now and then it lets one request through, to see.
+func (l *limits) allow(number int) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.slices[number]
+	if c == nil || c.failures < breakerFailures {
+		return nil
+	}
+	now := l.now()
+	if now.Before(c.until) {
+		return errFailing
+	}
+	c.until = now.Add(breakerPause) // this one is the probe
+	return nil
+}
+
+// learn says what came of a request that was allowed.
+func (l *limits) learn(number int, o outcome) {
+	if o == outcomeUnknown {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := l.slices[number]
+	switch {
+	case c == nil:
+	case o == outcomeAnswered:
+		c.failures = 0
+	default:
+		if c.failures++; c.failures == breakerFailures {
+			c.until = l.now().Add(breakerPause)
+		}
+	}
+}
+
+// forget drops the slices that are as if they were new. The caller holds mu.
+func (l *limits) forget(now time.Time) {
+	l.entered = 0
+	for number, c := range l.slices {
+		full := c.tokens+now.Sub(c.at).Seconds()*l.Rate >= float64(l.Burst)
+		if c.requests == 0 && full && now.Sub(c.at) > forgetAfter {
+			delete(l.slices, number)
+		}
+	}
+}
+
+// failing returns how many slices are left alone now.
+func (l *limits) failing() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, c := range l.slices {
+		if c.failures >= breakerFailures {
+			n++
+		}
+	}
+	return n
+}

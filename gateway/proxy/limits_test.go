@@ -1,0 +1,203 @@
+package proxy
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ipnoelp.io/platform"
+)
+
+// Each slice has its own share: one that is full takes nothing from another.
+func TestRequestsAtOnce(t *testing.T) {
+	gate := make(chan struct{})
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) { <-gate })
+	nine := newFakeSlice(t, 9, nil)
+	b := setupWith(t, Limits{Requests: 2, Rate: 1000, Burst: 1000}, seven, nine)
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { b.do(t, "ana", "GET", "/api/x", nil, nil) })
+	}
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		if n, _ := seven.counts(); n == 2 {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the slice did not get two requests")
+		}
+	}
+	res, body := b.do(t, "ana", "GET", "/api/x", nil, nil)
+	wantProblem(t, res, body, http.StatusTooManyRequests)
+	if res.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	if res, _ := b.do(t, "ben", "GET", "/api/x", nil, nil); res.StatusCode != 200 {
+		t.Errorf("the other slice: %d", res.StatusCode)
+	}
+	close(gate)
+	wg.Wait()
+	if res, _ := b.do(t, "ana", "GET", "/api/x", nil, nil); res.StatusCode != 200 {
+		t.Errorf("afterwards: %d", res.StatusCode)
+	}
+}
+
+func TestRate(t *testing.T) {
+	now := time.Now()
+	l := newLimits(Limits{Requests: 10, Rate: 2, Burst: 3})
+	l.now = func() time.Time { return now }
+	take := func() bool {
+		seconds, err := l.enter(7)
+		if err != nil {
+			if platform.CodeOf(err) != platform.ErrTooMany || seconds != 1 {
+				t.Errorf("%v after %d s", err, seconds)
+			}
+			return false
+		}
+		l.leave(7)
+		return true
+	}
+	for i := range 3 {
+		if !take() {
+			t.Errorf("request %d of the burst is refused", i+1)
+		}
+	}
+	if take() {
+		t.Error("a request above the burst is admitted")
+	}
+	now = now.Add(time.Second)
+	if !take() || !take() || take() {
+		t.Error("a second is not worth two requests")
+	}
+	now = now.Add(time.Hour)
+	if !take() || !take() || !take() || take() {
+		t.Error("an hour is not worth one burst")
+	}
+}
+
+// What nobody uses is not remembered.
+func TestLimitsForget(t *testing.T) {
+	now := time.Now()
+	l := newLimits(Limits{Requests: 10, Rate: 1, Burst: 10})
+	l.now = func() time.Time { return now }
+	for n := range 1000 {
+		if _, err := l.enter(n); err != nil {
+			t.Fatal(err)
+		}
+		if n != 500 {
+			l.leave(n)
+		}
+	}
+	now = now.Add(time.Hour)
+	for range forgetEvery {
+		if _, err := l.enter(2000); err == nil {
+			l.leave(2000)
+		}
+	}
+	if n := len(l.slices); n != 2 {
+		t.Errorf("%d slices are remembered, want the busy one and the current one", n)
+	}
+}
+
+// A slice that fails is left alone, but for one probe now and then; once it
+// answers, all is as before.
+func TestBreaker(t *testing.T) {
+	now := time.Now()
+	l := newLimits(Limits{Requests: 10, Rate: 1000, Burst: 1000})
+	l.now = func() time.Time { return now }
+	if _, err := l.enter(7); err != nil {
+		t.Fatal(err)
+	}
+	for range breakerFailures {
+		if err := l.allow(7); err != nil {
+			t.Fatal(err)
+		}
+		l.learn(7, outcomeFailed)
+	}
+	if err := l.allow(7); !errors.Is(err, errFailing) {
+		t.Fatalf("after the failures: %v", err)
+	}
+	if err := l.allow(8); err != nil {
+		t.Errorf("another slice: %v", err)
+	}
+	now = now.Add(breakerPause)
+	if l.allow(7) != nil || l.allow(7) == nil {
+		t.Error("not exactly one probe")
+	}
+	l.learn(7, outcomeFailed)
+	if l.allow(7) == nil {
+		t.Error("allowed after a probe that failed")
+	}
+	now = now.Add(breakerPause)
+	if err := l.allow(7); err != nil {
+		t.Error(err)
+	}
+	l.learn(7, outcomeAnswered)
+	if l.allow(7) != nil || l.failing() != 0 {
+		t.Error("still left alone after an answer")
+	}
+}
+
+// The same through the proxy: a slice that closes every connection, and comes
+// back.
+func TestFailingSlice(t *testing.T) {
+	var mu sync.Mutex
+	broken := true
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		if broken {
+			panic(http.ErrAbortHandler)
+		}
+	})
+	b := setup(t, seven)
+	clock := time.Now()
+	b.proxy.limits.now = func() time.Time { mu.Lock(); defer mu.Unlock(); return clock }
+	for range breakerFailures {
+		res, body := b.do(t, "ana", "POST", "/api/x", nil, nil)
+		wantProblem(t, res, body, http.StatusBadGateway)
+	}
+	before, _ := seven.counts()
+	res, body := b.do(t, "ana", "POST", "/api/x", nil, http.Header{"Accept": {"text/html"}})
+	wantProblem(t, res, body, http.StatusServiceUnavailable)
+	res, body = b.do(t, "ana", "GET", "/api/x", nil, http.Header{"Accept": {"text/html"}})
+	if res.StatusCode != 503 || res.Header.Get("Retry-After") == "" || !strings.Contains(body, "<h1>Your workspace does not answer</h1>") {
+		t.Errorf("page: %d %s", res.StatusCode, body)
+	}
+	if after, _ := seven.counts(); after != before {
+		t.Errorf("the slice got %d more requests", after-before)
+	}
+	mu.Lock()
+	broken = false
+	clock = clock.Add(breakerPause)
+	mu.Unlock()
+	for range 3 {
+		if res, _ := b.do(t, "ana", "GET", "/api/x", nil, nil); res.StatusCode != 200 {
+			t.Errorf("once it is back: %d", res.StatusCode)
+		}
+	}
+}
+
+// What is the client's own doing says nothing about the slice.
+func TestClientFaultsAreNotTheSlices(t *testing.T) {
+	seven := newFakeSlice(t, 7, nil)
+	b := setup(t, seven)
+	for range 2 * breakerFailures {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "POST /api/x HTTP/1.1\r\nHost: x\r\nCookie: __Host-session=ana\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+		_, _ = io.ReadAll(conn)
+		conn.Close()
+		<-b.infos
+	}
+	if res, _ := b.do(t, "ana", "GET", "/api/x", nil, nil); res.StatusCode != 200 {
+		t.Errorf("status %d", res.StatusCode)
+	}
+}

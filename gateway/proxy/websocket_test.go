@@ -1,0 +1,253 @@
+package proxy
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/sockets"
+)
+
+// upgradeEcho is a slice's side of a WebSocket that sends back what it gets.
+func upgradeEcho(w http.ResponseWriter, r *http.Request) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	io.Copy(conn, rw)
+}
+
+// dialWebSocket switches protocols as a client would and returns the raw
+// connection.
+func dialWebSocket(t *testing.T, b *testBundle, user, early string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET /socket.io/?transport=websocket HTTP/1.1\r\nHost: app.example.com\r\nOrigin: https://app.example.com\r\nCookie: %s=%s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n%s", auth.CookieName, user, early)
+	br := bufio.NewReader(conn)
+	res, err := http.ReadResponse(br, nil)
+	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("handshake %v, %v", res, err)
+	}
+	return conn, br
+}
+
+func TestWebSocketIsRelayedAndClosed(t *testing.T) {
+	frame := string([]byte{0x81, 2}) + "hi"
+	closers := map[string]struct {
+		close func(b *testBundle)
+		code  int
+	}{
+		"session": {func(b *testBundle) { b.sockets.CloseSession([32]byte{7}) }, sockets.ClosePolicyViolation},
+		"user":    {func(b *testBundle) { b.sockets.CloseSlice("ana") }, sockets.ClosePolicyViolation},
+		"stop":    {func(b *testBundle) { b.sockets.Drain(context.Background(), time.Second) }, sockets.CloseGoingAway},
+	}
+	for name, c := range closers {
+		t.Run(name, func(t *testing.T) {
+			seven := newFakeSlice(t, 7, upgradeEcho)
+			b := setup(t, seven)
+			// What is sent before the switch is not lost.
+			_, br := dialWebSocket(t, b, "ana", frame)
+			got := make([]byte, len(frame))
+			if _, err := io.ReadFull(br, got); err != nil || string(got) != frame {
+				t.Fatalf("echo %q, %v", got, err)
+			}
+			b.sockets.CloseSlice("ben")
+			b.sockets.CloseSession([32]byte{9})
+			if n := b.sockets.Len(); n != 1 {
+				t.Fatalf("%d sockets, want 1", n)
+			}
+			c.close(b)
+			rest, err := io.ReadAll(br)
+			want := []byte{0x88, 2, byte(c.code >> 8), byte(c.code)}
+			if err != nil || !bytes.Equal(rest, want) {
+				t.Errorf("at the close: % x, %v; want % x", rest, err, want)
+			}
+			<-b.infos // the relay has ended
+			if n := b.sockets.Len(); n != 0 {
+				t.Errorf("%d sockets are left", n)
+			}
+		})
+	}
+}
+
+// A session that ends while its socket is being opened has no socket.
+func TestWebSocketOfASessionThatEnds(t *testing.T) {
+	var b *testBundle
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		b.auth.remove("ana")
+		b.sockets.CloseSession([32]byte{7})
+		upgradeEcho(w, r)
+	})
+	b = setup(t, seven)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET /socket.io/ HTTP/1.1\r\nHost: x\r\nCookie: %s=ana\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", auth.CookieName)
+	if got, _ := io.ReadAll(conn); len(got) != 0 {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestFrameTracker(t *testing.T) {
+	var stream []byte
+	for _, n := range []int{0, 1, 125, 126, 65535, 65536} {
+		switch {
+		case n < 126:
+			stream = append(stream, 0x81, byte(n))
+		case n < 65536:
+			stream = append(stream, 0x81, 126, byte(n>>8), byte(n))
+		default:
+			stream = append(stream, 0x81, 127, 0, 0, 0, 0, 0, byte(n>>16), byte(n>>8), byte(n))
+		}
+		stream = append(stream, make([]byte, n)...)
+	}
+	for _, step := range []int{1, 2, 7, 4096, len(stream)} {
+		var tr frameTracker
+		ends := 0
+		for i := 0; i < len(stream); i += step {
+			tr.advance(stream[i:min(i+step, len(stream))])
+			if tr.between() {
+				ends++
+			}
+		}
+		if !tr.between() || step == 1 && ends != 6 {
+			t.Errorf("step %d: between frames %v, %d ends", step, tr.between(), ends)
+		}
+	}
+}
+
+// Both sides are told, the slice's with the mask that RFC 6455 asks of clients.
+func TestCloseReachesTheSlice(t *testing.T) {
+	told := make(chan []byte, 1)
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x02hi")
+		got, _ := io.ReadAll(rw)
+		told <- got
+	})
+	b := setup(t, seven)
+	_, br := dialWebSocket(t, b, "ana", "")
+	if got, err := br.Peek(4); err != nil || string(got) != "\x81\x02hi" {
+		t.Fatalf("what the slice sent with its answer: %q, %v", got, err)
+	}
+	b.sockets.CloseSlice("ana")
+	want := closeFrame(sockets.ClosePolicyViolation, true)
+	if got := <-told; !bytes.Equal(got, want) {
+		t.Errorf("the slice got % x, want % x", got, want)
+	}
+}
+
+// In the middle of a frame a close frame would be taken for its content.
+func TestNoCloseFrameWithinAFrame(t *testing.T) {
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		conn, rw, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n\x81\x05he")
+		io.Copy(io.Discard, rw)
+	})
+	b := setup(t, seven)
+	_, br := dialWebSocket(t, b, "ana", "")
+	if _, err := br.Peek(4); err != nil {
+		t.Fatal(err)
+	}
+	b.sockets.CloseSlice("ana")
+	if got, err := io.ReadAll(br); err != nil || string(got) != "\x81\x05he" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+// Everything passes, in both directions at once, whatever the sizes.
+func TestRelayLosesNothing(t *testing.T) {
+	seven := newFakeSlice(t, 7, upgradeEcho)
+	b := setup(t, seven)
+	conn, br := dialWebSocket(t, b, "ana", "")
+	sent := make([]byte, 3<<20)
+	for i := range sent {
+		sent[i] = byte(i * 7 >> 3)
+	}
+	go func() {
+		for rest := sent; len(rest) > 0; {
+			n, err := conn.Write(rest[:min(len(rest), 1+len(rest)/3)])
+			if err != nil {
+				return
+			}
+			rest = rest[n:]
+		}
+	}()
+	got := make([]byte, len(sent))
+	if _, err := io.ReadFull(br, got); err != nil || !bytes.Equal(got, sent) {
+		t.Fatalf("%v, equal %v", err, bytes.Equal(got, sent))
+	}
+	conn.Close()
+	<-b.infos
+	if n := b.sockets.Len(); n != 0 {
+		t.Errorf("%d sockets are left", n)
+	}
+}
+
+// What a slice says instead of switching reaches the client as it is; what it
+// may not say does not.
+func TestSliceThatDoesNotSwitch(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		answer http.HandlerFunc
+		status int
+	}{
+		{"refuses", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "bad version", http.StatusBadRequest) }, 400},
+		{"is not the one", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusMisdirectedRequest) }, 502},
+		{"is another generation", func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusUnauthorized) }, 503},
+		{"switches to something else", func(w http.ResponseWriter, r *http.Request) {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n")
+				conn.Close()
+			}
+		}, 502},
+		{"closes", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, 502},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			b := setup(t, newFakeSlice(t, 7, tc.answer))
+			req, err := http.NewRequestWithContext(t.Context(), "GET", b.url+"/socket.io/", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header = http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}, "Cookie": {auth.CookieName + "=ana"}}
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != tc.status {
+				t.Errorf("status %d, want %d", res.StatusCode, tc.status)
+			}
+			if n := b.sockets.Len(); n != 0 {
+				t.Errorf("%d sockets are left", n)
+			}
+		})
+	}
+}
