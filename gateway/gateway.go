@@ -155,14 +155,7 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 	wg.Go(func() { g.queue.Run(background) })
 	wg.Go(func() { g.expireSessions(background) })
 
-	srv := &http.Server{
-		Handler:           g.Handler(),
-		ReadHeaderTimeout: readHeaderTimeout,
-		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    maxHeaderBytes,
-		// No WriteTimeout: the proxy sets deadlines for each piece.
-		ErrorLog: slog.NewLogLogger(g.Log.Handler(), slog.LevelDebug),
-	}
+	srv := g.newServer()
 	served := make(chan error, 1)
 	wg.Go(func() { served <- srv.Serve(ln) })
 	select {
@@ -171,6 +164,17 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 	case <-ctx.Done():
 	}
 	return g.shutDown(srv)
+}
+
+func (g *Gateway) newServer() *http.Server {
+	return &http.Server{
+		Handler:           g.Handler(),
+		ReadHeaderTimeout: readHeaderTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// No WriteTimeout: the proxy sets deadlines for each piece.
+		ErrorLog: slog.NewLogLogger(g.Log.Handler(), slog.LevelDebug),
+	}
 }
 
 // shutDown takes the gateway out of service in the order that clients notice

@@ -58,11 +58,16 @@ type testBundle struct {
 
 func setup(t testing.TB) *testBundle {
 	t.Helper()
+	return setupWith(t, noSlices{}, proxy.Limits{Requests: 64, Rate: 100, Burst: 400})
+}
+
+func setupWith(t testing.TB, resolver proxy.Resolver, limits proxy.Limits) *testBundle {
+	t.Helper()
 	b := &testBundle{store: newMemoryStore(), log: &logBuffer{}}
 	public, _ := url.Parse("https://app.example.com")
 	g, err := New(Options{
-		Store: b.store, Resolver: noSlices{}, PublicURL: public, PlatformKey: make([]byte, 32), WarmTarget: 2, ServerTiming: true,
-		SliceLimits:    proxy.Limits{Requests: 64, Rate: 100, Burst: 400},
+		Store: b.store, Resolver: resolver, PublicURL: public, PlatformKey: make([]byte, 32), WarmTarget: 2, ServerTiming: true,
+		SliceLimits:    limits,
 		Log:            slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
