@@ -28,8 +28,9 @@ func NewSessionToken() string {
 // HashSessionToken returns the form in which a token is stored and looked up.
 // It reports false for a string that no NewSessionToken call can have made.
 func HashSessionToken(token string) (hash [32]byte, ok bool) {
+	// By length too: the decoder overlooks line breaks.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) != sessionTokenBytes {
+	if err != nil || len(b) != sessionTokenBytes || len(token) != base64.RawURLEncoding.EncodedLen(sessionTokenBytes) {
 		return hash, false
 	}
 	return sha256.Sum256(b), true

@@ -197,6 +197,9 @@ func (g *Gateway) recovered(next http.Handler) http.Handler {
 
 // route sends tenant traffic to the slices and answers everything else.
 func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = request.NewTimedBody(w, r.Body)
+	}
 	switch request.From(r.Context()).Route {
 	case request.RouteAPI, request.RouteSocket:
 		g.proxy.ServeHTTP(w, r)

@@ -16,7 +16,6 @@ import (
 const replayBytes = 64 << 10
 
 const (
-	readTimeout  = 30 * time.Second // between two pieces of a request's body
 	writeTimeout = 60 * time.Second // for the client to take one piece of the answer
 	rearmAfter   = 5 * time.Second  // a deadline this fresh is left alone
 )
@@ -107,33 +106,6 @@ func (a *attemptBody) wasRead() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.read
-}
-
-// timedBody is a client's body with a deadline for each piece: a client that
-// stops sending does not hold a slice for ever, one that sends a lot is fine.
-// Deadlines cannot be set on a connection that is closed already; reading tells.
-type timedBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-	armed   time.Time
-}
-
-func newTimedBody(w http.ResponseWriter, body io.ReadCloser) *timedBody {
-	return &timedBody{ReadCloser: body, control: http.NewResponseController(w)}
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	if now := time.Now(); now.Sub(b.armed) > rearmAfter {
-		_ = b.control.SetReadDeadline(now.Add(readTimeout))
-		b.armed = now
-	}
-	n, err := b.ReadCloser.Read(p)
-	if err == io.EOF {
-		// The server goes on reading to notice when the client leaves; a
-		// deadline would look like that.
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
 }
 
 // timedWriter is an answer with a deadline for each piece.

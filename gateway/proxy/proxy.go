@@ -118,7 +118,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Body != nil && r.Body != http.NoBody {
-		r.Body = newTimedBody(w, http.MaxBytesReader(w, r.Body, maxBody))
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
 	timed := newTimedWriter(w)
 	p.reverse.ServeHTTP(timed, r)

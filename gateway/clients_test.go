@@ -1,0 +1,246 @@
+package gateway
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"ipnoelp.io/platform/gateway/auth"
+)
+
+// What clients may send to make two programs see different requests: the slice
+// gets what the gateway understood, or nothing.
+func TestHostileClient(t *testing.T) {
+	x := setupTenants(t)
+	head := "Host: app.example.com\r\nCookie: " + auth.CookieName + "=" + x.anaCookie + "\r\n"
+	smuggled := "GET /api/smuggled HTTP/1.1\r\nHost: app.example.com\r\nX-User-Email: ben@example.com\r\n\r\n"
+	for i, tc := range []struct {
+		name, raw string
+		statuses  []int    // of the answers, in order
+		paths     []string // what the slice got
+	}{
+		{"plain", "GET /api/a HTTP/1.1\r\n" + head + "\r\n", []int{200}, []string{"GET /api/a"}},
+		{"pipelined", "GET /api/a HTTP/1.1\r\n" + head + "\r\nGET /api/b HTTP/1.1\r\n" + head + "\r\n", []int{200, 200}, []string{"GET /api/a", "GET /api/b"}},
+		{"pipelined after a body", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: 2\r\n\r\n{}GET /api/b HTTP/1.1\r\n" + head + "\r\n", []int{200, 200}, []string{"POST /api/a", "GET /api/b"}},
+		{"chunks and length", fmt.Sprintf("POST /api/a HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\nContent-Length: %d\r\n\r\n0\r\n\r\n%s", head, 5+len(smuggled), smuggled), []int{200, 401}, []string{"POST /api/a"}},
+		{"length and chunks, short", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n", []int{200}, []string{"POST /api/a"}},
+		{"two lengths", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}" + smuggled, []int{400}, nil},
+		{"one length twice", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}", []int{200}, []string{"POST /api/a"}},
+		{"lengths in a list", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: 2, 2\r\n\r\n{}", []int{400}, nil},
+		{"length with a sign", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: +2\r\n\r\n{}", []int{400}, nil},
+		{"negative length", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: -2\r\n\r\n{}", []int{400}, nil},
+		{"length in hexadecimal", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: 0x2\r\n\r\n{}", []int{400}, nil},
+		{"length too large", "POST /api/a HTTP/1.1\r\n" + head + "Content-Length: 99999999999\r\n\r\n{}", []int{413}, nil},
+		{"other coding", "POST /api/a HTTP/1.1\r\n" + head + "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", []int{501}, nil},
+		{"two codings", "POST /api/a HTTP/1.1\r\n" + head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n", []int{501}, nil},
+		{"coding with a space", "POST /api/a HTTP/1.1\r\n" + head + "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", []int{400}, nil},
+		{"coding after a tab", "POST /api/a HTTP/1.1\r\n" + head + "Transfer-Encoding:\tchunked\r\n\r\n0\r\n\r\n", []int{200}, []string{"POST /api/a"}},
+		{"chunk size that is none", "POST /api/a HTTP/1.1\r\n" + head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n\r\n", []int{400}, []string{"POST /api/a"}}, // it was on its way
+		{"chunk extension", "POST /api/a HTTP/1.1\r\n" + head + "Transfer-Encoding: chunked\r\n\r\n1;a=\"b\"\r\nx\r\n0\r\n\r\n", []int{200}, []string{"POST /api/a"}},
+		{"body of a GET", "GET /api/a HTTP/1.1\r\n" + head + fmt.Sprintf("Content-Length: %d\r\n\r\n", len(smuggled)) + smuggled, []int{200}, []string{"GET /api/a"}},
+		{"folded header", "GET /api/a HTTP/1.1\r\n" + head + "X-A: b\r\n X-User-Email: ben@example.com\r\n\r\n", []int{200}, []string{"GET /api/a"}},
+		{"folded first header", "GET /api/a HTTP/1.1\r\n X-User-Email: ben@example.com\r\n" + head + "\r\n", []int{400}, nil},
+		{"bare LF", strings.ReplaceAll("GET /api/a HTTP/1.1\r\n"+head+"\r\n", "\r\n", "\n"), []int{200}, []string{"GET /api/a"}},
+		{"bare CR in a value", "GET /api/a HTTP/1.1\r\n" + head + "X-A: b\rX-User-Email: ben@example.com\r\n\r\n", []int{400}, nil},
+		{"NUL in a value", "GET /api/a HTTP/1.1\r\n" + head + "X-A: b\x00c\r\n\r\n", []int{400}, nil},
+		{"no colon", "GET /api/a HTTP/1.1\r\n" + head + "X-A\r\n\r\n", []int{400}, nil},
+		{"space in a name", "GET /api/a HTTP/1.1\r\n" + head + "X A: b\r\n\r\n", []int{400}, nil},
+		{"absolute target", "GET http://slice-2/api/a HTTP/1.1\r\n" + head + "\r\n", []int{200}, []string{"GET /api/a"}},
+		{"absolute target of TLS", "GET https://other/api/a HTTP/1.1\r\n" + head + "\r\n", []int{200}, []string{"GET /api/a"}},
+		{"authority target", "CONNECT slice-2:80 HTTP/1.1\r\n" + head + "\r\n", []int{404}, nil},
+		{"target with a space", "GET /api/a b HTTP/1.1\r\n" + head + "\r\n", []int{400}, nil},
+		{"no Host", "GET /api/a HTTP/1.1\r\nCookie: " + auth.CookieName + "=" + x.anaCookie + "\r\n\r\n", []int{400}, nil},
+		{"two Hosts", "GET /api/a HTTP/1.1\r\n" + head + "Host: slice-2\r\n\r\n", []int{400}, nil},
+		{"HTTP/1.0", "GET /api/a HTTP/1.0\r\n" + head + "\r\n", []int{200}, []string{"GET /api/a"}},
+		{"HTTP/0.9", "GET /api/a\r\n\r\n", []int{400}, nil},
+		{"HTTP/3.0", "GET /api/a HTTP/3.0\r\n" + head + "\r\n", []int{505}, nil},
+		{"HTTP/2 preface", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", []int{404}, nil},
+		{"huge header", "GET /api/a HTTP/1.1\r\n" + head + "X-A: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", []int{431}, nil},
+		{"many headers", "GET /api/a HTTP/1.1\r\n" + head + strings.Repeat("X-A: b\r\n", 8<<10) + "\r\n", []int{431}, nil},
+		{"huge target", "GET /api/" + strings.Repeat("a", 64<<10) + " HTTP/1.1\r\n" + head + "\r\n", []int{431}, nil},
+		{"TLS hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", []int{400}, nil},
+		{"upgrade with a body", "GET /api/a HTTP/1.1\r\n" + head + "Connection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 2\r\n\r\n{}", []int{400}, nil},
+		{"upgrade with chunks", "GET /api/a HTTP/1.1\r\n" + head + "Connection: Upgrade\r\nUpgrade: websocket\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", []int{400}, nil},
+		{"TRACE", "TRACE /api/a HTTP/1.1\r\n" + head + "\r\n", []int{405}, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			_, before, _ := x.ana.seen()
+			// A path of its own tells when all before it was served.
+			last := fmt.Sprintf("/api/last-%d", i)
+			conn := x.dial(t)
+			io.WriteString(conn, tc.raw)
+			br := bufio.NewReader(conn)
+			var got []int
+			for range tc.statuses {
+				res, err := http.ReadResponse(br, nil)
+				if err != nil {
+					break
+				}
+				got = append(got, res.StatusCode)
+				body, _ := io.ReadAll(res.Body)
+				if strings.Contains(string(body), x.ben.secret) {
+					t.Errorf("ben's secret came back")
+				}
+				if res.Close {
+					break
+				}
+			}
+			conn.Close()
+			x.call(t, "GET", last, x.anaCookie, "", nil)
+			_, after, faults := x.ana.seen()
+			paths := slices.DeleteFunc(after[len(before):], func(p string) bool { return p == "GET "+last })
+			if !slices.Equal(got, tc.statuses) || !slices.Equal(paths, tc.paths) {
+				t.Errorf("answers %v, want %v; the slice got %q, want %q", got, tc.statuses, paths, tc.paths)
+			}
+			if len(faults) > 0 {
+				t.Errorf("faults %q", faults)
+			}
+		})
+	}
+	if served, _, _ := x.ben.seen(); served != 0 {
+		t.Errorf("ben's slice got %d requests", served)
+	}
+}
+
+// pipeListener hands out connections in memory, so that time can be made up.
+type pipeListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+	once  sync.Once
+}
+
+func (l *pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipeListener) Close() error   { l.once.Do(func() { close(l.done) }); return nil }
+func (l *pipeListener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 80} }
+
+// Clients that stop in the middle, or never begin, are cut off; how long that
+// takes is told by a clock of the test's own.
+func TestSlowClients(t *testing.T) {
+	cookie := auth.CookieName + "=" + strings.Repeat("A", 43)
+	for _, tc := range []struct {
+		name, raw string
+		status    int // of the answer before the end; 0 for none
+		atMost    time.Duration
+	}{
+		{"nothing", "", 0, readHeaderTimeout},
+		{"half a header", "GET /api/a HTTP/1.1\r\nHost: x\r\nCook", 0, readHeaderTimeout},
+		{"idle after an answer", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, idleTimeout},
+		{"half a body for the gateway", "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", 0, time.Minute},
+		{"half a body, not logged in", "POST /api/a HTTP/1.1\r\nHost: x\r\nCookie: " + cookie + "\r\nContent-Length: 100\r\n\r\n{", 401, time.Minute},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			g := setup(t).Gateway // outside: it has sockets of its own
+			synctest.Test(t, func(t *testing.T) {
+				l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
+				srv := g.newServer()
+				served := make(chan struct{})
+				go func() { defer close(served); srv.Serve(l) }()
+				client, server := net.Pipe()
+				l.conns <- server
+				start := time.Now()
+				go io.WriteString(client, tc.raw)
+				got, _ := io.ReadAll(client)
+				took := time.Since(start)
+				if took > tc.atMost+time.Second {
+					t.Errorf("cut off after %s, want at most %s", took, tc.atMost)
+				}
+				if tc.status != 0 && !strings.HasPrefix(string(got), fmt.Sprintf("HTTP/1.1 %d ", tc.status)) {
+					t.Errorf("answer %.100q, want %d", got, tc.status)
+				}
+				client.Close()
+				srv.Close()
+				<-served
+			})
+		})
+	}
+}
+
+// The ways of gin that would be holes here.
+func TestGinPitfalls(t *testing.T) {
+	x := setupTenants(t)
+	for _, tc := range []struct {
+		target string
+		status int
+	}{
+		{"/auth/me", 401},
+		{"/auth/me/", 404},           // gin would redirect
+		{"/auth//me", 404},           // and clean the path
+		{"/auth/../auth/me", 404},    // an element like any other
+		{"/auth%2Fme", 401},          // decoded first: who may is asked where it is answered
+		{"/auth/%6de", 401},          // an escaped letter is the letter
+		{"/AUTH/me", 404},            // paths have a case
+		{"/admin", 404},              // no index
+		{"/admin/pool", 401},         //
+		{"/admin/../auth/me", 404},   // nothing is decided by the beginning alone
+		{"/auth/../admin/pool", 404}, //
+		{"/api", 404},                //
+		{"/api/", 401},               //
+		{"/metrics/", 404},           //
+	} {
+		conn := x.dial(t)
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example.com\r\nConnection: close\r\n\r\n", tc.target)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil || res.StatusCode != tc.status {
+			t.Errorf("%s: %v, %v; want %d", tc.target, res, err, tc.status)
+		}
+	}
+
+	// It would drop interim answers, and end a cut answer as a whole one.
+	x.ana.handle = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/hints" {
+			w.Header().Set("Link", "</a>")
+			w.WriteHeader(http.StatusEarlyHints)
+			return
+		}
+		io.WriteString(w, "half")
+		http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	conn := x.dial(t)
+	br := bufio.NewReader(conn)
+	cookie := "Host: x\r\nCookie: " + auth.CookieName + "=" + x.anaCookie + "\r\n\r\n"
+	io.WriteString(conn, "GET /api/hints HTTP/1.1\r\n"+cookie)
+	for _, want := range []int{103, 200} {
+		if res, err := http.ReadResponse(br, nil); err != nil || res.StatusCode != want {
+			t.Errorf("%v, %v; want %d", res, err, want)
+		}
+	}
+	io.WriteString(conn, "GET /api/half HTTP/1.1\r\n"+cookie)
+	res, err := http.ReadResponse(br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(res.Body); err == nil {
+		t.Errorf("half an answer ended as a whole one: %q", body)
+	}
+
+	// Its contexts are used again: what one request left is not the next one's.
+	for range 50 {
+		var wg sync.WaitGroup
+		for _, who := range []struct{ cookie, email string }{{x.anaCookie, "ana@example.com"}, {x.benCookie, "ben@example.com"}, {"", ""}} {
+			wg.Go(func() {
+				res, body := x.call(t, "GET", "/auth/me", who.cookie, "", nil)
+				if who.email == "" && res.StatusCode != 401 || who.email != "" && !strings.Contains(body, who.email) {
+					t.Errorf("%q got %d %s", who.email, res.StatusCode, body)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
