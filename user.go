@@ -21,6 +21,7 @@ type User struct {
 	Email     string    `json:"email"`
 	Role      Role      `json:"role"`
 	CreatedAt time.Time `json:"created_at"`
+	Blocked   bool      `json:"-"` // by an admin; then no session serves
 }
 
 const (

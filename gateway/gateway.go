@@ -127,7 +127,7 @@ func (g *Gateway) newRouter() http.Handler {
 		Queue: g.queue, Statuses: accounts, Sessions: g.sessions, Origins: g.origins, Sockets: g.sockets,
 	}
 	events.Register(r)
-	admins := &admin.Service{Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget}
+	admins := &admin.Service{Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget, UserChanged: g.UserChanged}
 	admins.Register(r)
 	g.registerOps(r)
 	return r

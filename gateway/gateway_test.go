@@ -366,7 +366,7 @@ func TestOneLogEventPerRequest(t *testing.T) {
 		t.Errorf("%d events, want 1", n)
 	}
 	last := log[strings.LastIndex(log[:len(log)-1], "\n")+1:]
-	for _, want := range []string{`"method":"GET"`, `"route":"tenant_api"`, `"status":503`, `"user_id":"user-1"`, `"request_id":`, `"duration":`, `"bytes":`} {
+	for _, want := range []string{`"method":"GET"`, `"route":"tenant_api"`, `"status":503`, `"user_id":"` + testUserID(1) + `"`, `"request_id":`, `"duration":`, `"bytes":`} {
 		if !strings.Contains(last, want) {
 			t.Errorf("no %s in %s", want, last)
 		}
@@ -502,7 +502,7 @@ func TestQueueIsFollowedLive(t *testing.T) {
 	b.store.addSlice(platform.SliceWarm)
 	b.SliceChanged(platform.SliceWarm, "") // served now; what the database then notifies:
 	wantFrame(t, two, `{"state":"queued","position":1,"estimate_seconds":4}`)
-	b.SliceChanged(platform.SliceAssigned, "user-1")
+	b.SliceChanged(platform.SliceAssigned, testUserID(1))
 	wantFrame(t, one, `{"state":"assigned","position":null,"estimate_seconds":null}`)
 	wantClose(t, one, websocket.CloseNormalClosure)
 
@@ -519,7 +519,7 @@ func TestHeldSliceIsToldAndComesBack(t *testing.T) {
 	cookie := b.signUp(t, "ana@example.com")
 	set := func(st platform.SliceState) {
 		b.store.locked(func() { b.store.slices[n-1].State = st })
-		b.SliceChanged(st, "user-1")
+		b.SliceChanged(st, testUserID(1))
 	}
 	early := b.dialEvents(t, cookie)
 	wantFrame(t, early, `{"state":"assigned","position":null,"estimate_seconds":null}`)

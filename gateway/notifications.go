@@ -31,6 +31,18 @@ func (g *Gateway) SliceChanged(state platform.SliceState, userID string) {
 	}
 }
 
+// UserChanged says that an account was made, changed, blocked or deleted, here
+// or on another gateway.
+func (g *Gateway) UserChanged(userID string, state platform.UserState) {
+	if state == platform.UserCreated {
+		return // nothing is remembered of it yet
+	}
+	g.sessions.InvalidateUser(userID)
+	if state != platform.UserActive {
+		g.sockets.CloseUser(userID)
+	}
+}
+
 // QueueChanged says that somebody joined or left the queue.
 func (g *Gateway) QueueChanged() { g.queue.Wake() }
 

@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
-	"strconv"
+	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,8 +24,13 @@ type memoryStore struct {
 
 type memoryUser struct {
 	platform.User
-	hash string
+	hash        string
+	blockReason string
+	blockedAt   time.Time
 }
+
+// testUserID returns the id of the nth user.
+func testUserID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func newMemoryStore() *memoryStore {
 	return &memoryStore{sessions: make(map[[32]byte]platform.Session)}
@@ -63,8 +70,8 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, tokenHash [3
 			return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "taken")
 		}
 	}
-	u := platform.User{ID: "user-" + strconv.Itoa(len(s.users)+1), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
-	s.users = append(s.users, memoryUser{u, hash})
+	u := platform.User{ID: testUserID(len(s.users) + 1), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
+	s.users = append(s.users, memoryUser{User: u, hash: hash})
 	s.sessions[tokenHash] = platform.Session{TokenHash: tokenHash, User: u, ExpiresAt: expires}
 	var sl platform.Slice
 	if len(s.queue) == 0 {
@@ -107,6 +114,11 @@ func (s *memoryStore) Session(_ context.Context, hash [32]byte) (platform.Sessio
 	ses, ok := s.sessions[hash]
 	if !ok || !time.Now().Before(ses.ExpiresAt) {
 		return platform.Session{}, platform.Slice{}, platform.Errorf(platform.ErrNotFound, "no session")
+	}
+	for _, u := range s.users {
+		if u.ID == ses.User.ID {
+			ses.User = u.User
+		}
 	}
 	for _, sl := range s.slices {
 		if sl.UserID == ses.User.ID {
@@ -238,7 +250,120 @@ func (s *memoryStore) HasAdmin(context.Context) (bool, error) {
 func (s *memoryStore) CreateFirstAdmin(_ context.Context, email, hash string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := platform.User{ID: "admin-1", Email: email, Role: platform.RoleAdmin, CreatedAt: time.Now()}
-	s.users = append(s.users, memoryUser{u, hash})
+	u := platform.User{ID: testUserID(len(s.users) + 1), Email: email, Role: platform.RoleAdmin, CreatedAt: time.Now()}
+	s.users = append(s.users, memoryUser{User: u, hash: hash})
 	return true, nil
+}
+
+// user returns a user's place among the users, -1 if there is none. The caller
+// holds mu.
+func (s *memoryStore) user(id string) int {
+	return slices.IndexFunc(s.users, func(u memoryUser) bool { return u.ID == id })
+}
+
+// userRecord returns the nth user. The caller holds mu.
+func (s *memoryStore) userRecord(n int) platform.UserRecord {
+	u := s.users[n]
+	r := platform.UserRecord{User: u.User, BlockedAt: u.blockedAt, BlockReason: u.blockReason, Position: slices.Index(s.queue, u.ID) + 1}
+	for _, sl := range s.slices {
+		if sl.UserID == u.ID && sl.State != platform.SliceGone {
+			r.Slice = sl
+		}
+	}
+	for _, ses := range s.sessions {
+		if ses.User.ID == u.ID {
+			r.Sessions++
+		}
+	}
+	return r
+}
+
+func (s *memoryStore) ListUsers(_ context.Context, f platform.UserFilter) ([]platform.UserRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []platform.UserRecord
+	for n := len(s.users) - 1; n >= 0 && len(found) < f.Limit; n-- {
+		u := s.userRecord(n)
+		if strings.Contains(u.Email, f.Email) && (f.Role == "" || u.Role == f.Role) && (f.State == "" || u.State() == f.State) &&
+			(f.After.ID == "" || u.ID < f.After.ID) {
+			found = append(found, u)
+		}
+	}
+	return found, nil
+}
+
+func (s *memoryStore) UserRecord(_ context.Context, id string) (platform.UserRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.user(id)
+	if n < 0 {
+		return platform.UserRecord{}, platform.Errorf(platform.ErrNotFound, "no user")
+	}
+	return s.userRecord(n), nil
+}
+
+func (s *memoryStore) BlockUser(_ context.Context, id, reason string, by platform.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch n := s.user(id); {
+	case n < 0:
+		return platform.Errorf(platform.ErrNotFound, "no user")
+	case s.users[n].Blocked:
+		return platform.Errorf(platform.ErrConflict, "blocked")
+	default:
+		s.users[n].Blocked, s.users[n].blockedAt, s.users[n].blockReason = true, time.Now(), reason
+		s.leaveQueue(id)
+		s.record(by)
+		return nil
+	}
+}
+
+func (s *memoryStore) leaveQueue(id string) {
+	s.queue = slices.DeleteFunc(s.queue, func(q string) bool { return q == id })
+}
+
+func (s *memoryStore) UnblockUser(_ context.Context, id string, by platform.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch n := s.user(id); {
+	case n < 0:
+		return platform.Errorf(platform.ErrNotFound, "no user")
+	case !s.users[n].Blocked:
+		return platform.Errorf(platform.ErrConflict, "not blocked")
+	default:
+		s.users[n].Blocked, s.users[n].blockReason = false, ""
+		if s.userRecord(n).Slice.Number == 0 {
+			s.queue = append(s.queue, id)
+		}
+		s.endSessions(id)
+		s.record(by)
+		return nil
+	}
+}
+
+func (s *memoryStore) endSessions(id string) {
+	for h, ses := range s.sessions {
+		if ses.User.ID == id {
+			delete(s.sessions, h)
+		}
+	}
+}
+
+func (s *memoryStore) DeleteUser(_ context.Context, id string, by platform.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.user(id)
+	if n < 0 {
+		return platform.Errorf(platform.ErrNotFound, "no user")
+	}
+	for i := range s.slices {
+		if s.slices[i].UserID == id {
+			s.slices[i].UserID, s.slices[i].State = "", platform.SliceRetiring
+		}
+	}
+	s.users = slices.Delete(s.users, n, n+1)
+	s.leaveQueue(id)
+	s.endSessions(id)
+	s.record(by)
+	return nil
 }

@@ -22,6 +22,7 @@ const (
 	ChannelSlices   = "gateway_slices"   // payload: ParseSliceNotification
 	ChannelQueue    = "gateway_queue"    // no payload
 	ChannelSessions = "gateway_sessions" // payload: ParseSessionNotification
+	ChannelUsers    = "gateway_users"    // payload: ParseUserNotification
 )
 
 const (
@@ -144,6 +145,16 @@ func ParseSliceNotification(payload string) (number int, state platform.SliceSta
 		return 0, "", "", fmt.Errorf("slice notification %q: %w", payload, err)
 	}
 	return number, platform.SliceState(parts[1]), parts[2], nil
+}
+
+// ParseUserNotification reads a payload of ChannelUsers: the account and what
+// became of it.
+func ParseUserNotification(payload string) (userID string, state platform.UserState, err error) {
+	userID, word, ok := strings.Cut(payload, " ")
+	if !ok || userID == "" || word == "" {
+		return "", "", fmt.Errorf("user notification %q: want 2 words", payload)
+	}
+	return userID, platform.UserState(word), nil
 }
 
 // ParseSessionNotification reads a payload of ChannelSessions: the session

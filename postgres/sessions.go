@@ -28,12 +28,12 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	var generation *int64
 	u := &ses.User
 	err := s.db.QueryRow(ctx, `
-		SELECT u.id::text, u.email, u.role, u.created_at, s.created_at, s.expires_at, sl.number, sl.state, sl.generation
+		SELECT u.id::text, u.email, u.role, u.created_at, u.blocked_at IS NOT NULL, s.created_at, s.expires_at, sl.number, sl.state, sl.generation
 		FROM gateway.sessions s
 		JOIN gateway.users u ON u.id = s.user_id
 		LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
 		WHERE s.token_hash = $1 AND s.expires_at > now()`, tokenHash[:]).
-		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &ses.CreatedAt, &ses.ExpiresAt, &number, &state, &generation)
+		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &u.Blocked, &ses.CreatedAt, &ses.ExpiresAt, &number, &state, &generation)
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("session: %w", notFound(err, "There is no such session."))
 	}
@@ -45,7 +45,8 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 }
 
 // SessionsServed returns those of the sessions that have neither ended nor
-// expired, and whose users' slices, where they have one, serve them.
+// expired, and whose users are not blocked and have a slice that serves them or
+// none.
 func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (map[[32]byte]bool, error) {
 	keys := make([][]byte, len(hashes))
 	for i := range hashes {
@@ -53,7 +54,9 @@ func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (m
 	}
 	rows, err := s.db.Query(ctx, `
 		SELECT s.token_hash
-		FROM gateway.sessions s LEFT JOIN gateway.slices sl ON sl.user_id = s.user_id AND sl.state <> 'gone'
+		FROM gateway.sessions s
+		JOIN gateway.users u ON u.id = s.user_id AND u.blocked_at IS NULL
+		LEFT JOIN gateway.slices sl ON sl.user_id = s.user_id AND sl.state <> 'gone'
 		WHERE s.token_hash = ANY($1) AND s.expires_at > now() AND (sl.state IS NULL OR sl.state = 'assigned')`, keys)
 	if err != nil {
 		return nil, fmt.Errorf("sessions served: %w", err)

@@ -117,7 +117,7 @@ func (a *App) Close() {
 func (a *App) listener() *postgres.Listener {
 	return &postgres.Listener{
 		URL:          a.cfg.DatabaseURL,
-		Channels:     []string{postgres.ChannelSlices, postgres.ChannelQueue, postgres.ChannelSessions},
+		Channels:     []string{postgres.ChannelSlices, postgres.ChannelQueue, postgres.ChannelSessions, postgres.ChannelUsers},
 		Connected:    a.gateway.NotificationsUp,
 		Disconnected: func(error) { a.gateway.NotificationsDown() },
 		Notified:     a.notified,
@@ -136,6 +136,13 @@ func (a *App) notified(channel, payload string) {
 		a.gateway.SliceChanged(state, userID)
 	case postgres.ChannelQueue:
 		a.gateway.QueueChanged()
+	case postgres.ChannelUsers:
+		userID, state, err := postgres.ParseUserNotification(payload)
+		if err != nil {
+			a.log.Error("notification", "error", err)
+			return
+		}
+		a.gateway.UserChanged(userID, state)
 	case postgres.ChannelSessions:
 		tokenHash, _, err := postgres.ParseSessionNotification(payload)
 		if err != nil {

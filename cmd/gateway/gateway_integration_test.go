@@ -271,6 +271,50 @@ func TestLogOutIsRevokedOnEveryGateway(t *testing.T) {
 	})
 }
 
+func TestBlockedUserIsKeptOutOfEveryGateway(t *testing.T) {
+	b := setup(t)
+	b.addSlice(t)
+	one, two := b.start(t), b.start(t)
+	cookie, body := one.signUp(t, "ana@example.com")
+	var who struct{ User struct{ ID string } }
+	if err := json.Unmarshal([]byte(body), &who); err != nil {
+		t.Fatal(err)
+	}
+	socket := two.dial(t, "/socket.io/?transport=websocket", cookie)
+	res, _ := one.call(t, "POST", "/auth/login", "", `{"email":"admin@example.com","password":"correct horse"}`)
+	admin := sessionOf(t, res)
+	if res, body := one.call(t, "POST", "/admin/users/"+who.User.ID+"/block", admin, `{"reason":"spam"}`); res.StatusCode != 200 {
+		t.Fatalf("block: %d %s", res.StatusCode, body)
+	}
+	if res, _ := one.call(t, "GET", "/api/whoami", cookie, ""); res.StatusCode != 403 {
+		t.Errorf("same gateway, at once: %d", res.StatusCode)
+	}
+	if _, _, err := socket.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+		t.Errorf("socket on the other gateway: %v", err)
+	}
+	if res, _ := two.call(t, "GET", "/api/whoami", cookie, ""); res.StatusCode != 403 {
+		t.Errorf("other gateway, after the socket was closed: %d", res.StatusCode)
+	}
+	if res, body := two.call(t, "DELETE", "/admin/users/"+who.User.ID, admin, ""); res.StatusCode != 204 {
+		t.Fatalf("delete: %d %s", res.StatusCode, body)
+	}
+	until(t, "the session is unknown everywhere", func() bool {
+		res, _ := one.call(t, "GET", "/api/whoami", cookie, "")
+		return res.StatusCode == 401
+	})
+}
+
+func sessionOf(t *testing.T, res *http.Response) string {
+	t.Helper()
+	for _, c := range res.Cookies() {
+		if c.Name == auth.CookieName {
+			return c.Value
+		}
+	}
+	t.Fatalf("status %d without a session cookie", res.StatusCode)
+	return ""
+}
+
 func TestRevocationAfterTheListenerWasCut(t *testing.T) {
 	b := setup(t)
 	p := b.start(t)

@@ -21,6 +21,27 @@ type Store interface {
 	// state means all.
 	ListSlices(ctx context.Context, state platform.SliceState, before, limit int) ([]platform.Slice, map[string]string, error)
 
+	// ListUsers returns the accounts that the filter selects, newest first.
+	ListUsers(ctx context.Context, f platform.UserFilter) ([]platform.UserRecord, error)
+
+	// UserRecord returns one account. Returns ErrNotFound if there is none.
+	UserRecord(ctx context.Context, id string) (platform.UserRecord, error)
+
+	// BlockUser keeps a user out until UnblockUser; their place in the queue is
+	// lost. Returns ErrNotFound if there is no such user, and ErrConflict if
+	// they are blocked already or nobody would be left to run the platform.
+	BlockUser(ctx context.Context, id, reason string, by platform.AuditEntry) error
+
+	// UnblockUser ends a user's old sessions and lets them in again; without a
+	// slice they join the queue's end. Returns ErrNotFound if there is no such
+	// user, and ErrConflict if they are not blocked.
+	UnblockUser(ctx context.Context, id string, by platform.AuditEntry) error
+
+	// DeleteUser removes an account with its sessions; its slice is retiring
+	// then. Returns ErrNotFound if there is no such user, and ErrConflict if
+	// nobody would be left to run the platform.
+	DeleteUser(ctx context.Context, id string, by platform.AuditEntry) error
+
 	// ListAudit returns the entries that the filter selects, newest first.
 	ListAudit(ctx context.Context, f platform.AuditFilter) ([]platform.AuditEntry, error)
 }
@@ -30,6 +51,9 @@ type Service struct {
 	Store      Store
 	Sessions   *auth.Sessions
 	WarmTarget int // what the provisioner is told to keep warm
+
+	// UserChanged is told what was done to an account here, before the answer.
+	UserChanged func(userID string, state platform.UserState)
 }
 
 // Register adds the routes, all of them behind the one check for the role.
@@ -38,6 +62,11 @@ func (s *Service) Register(r gin.IRouter) {
 	g.GET("/pool", s.pool)
 	g.GET("/slices", s.slices)
 	g.GET("/audit", s.audit)
+	g.GET("/users", s.users)
+	g.GET("/users/:id", s.user)
+	g.POST("/users/:id/block", s.block)
+	g.POST("/users/:id/unblock", s.unblock)
+	g.DELETE("/users/:id", s.deleteUser)
 }
 
 func (s *Service) requireAdmin(c *gin.Context) {

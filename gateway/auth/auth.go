@@ -150,6 +150,10 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, platform.Errorf(platform.ErrUnauthenticated, "The e-mail address or the password is wrong."))
 		return
 	}
+	if user.Blocked { // told to who knows the password only
+		request.Fail(w, r, ErrBlocked)
+		return
+	}
 	s.attempts.forget(key)
 	token, tokenHash, expires := newSession()
 	if err := s.Store.CreateSession(r.Context(), tokenHash, user.ID, expires); err != nil {

@@ -72,7 +72,7 @@ func NewSessions(store SessionStore, platformKey []byte, lookups *prometheus.Cou
 var errNoSession = platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
 
 // Authenticate returns who sends the request. Returns ErrUnauthenticated
-// without a valid session.
+// without a valid session, ErrBlocked if its user is blocked.
 func (s *Sessions) Authenticate(r *http.Request) (*Identity, error) {
 	hash, ok := platform.HashSessionToken(sessionToken(r))
 	if !ok {
@@ -81,9 +81,21 @@ func (s *Sessions) Authenticate(r *http.Request) (*Identity, error) {
 	return s.Lookup(r.Context(), hash)
 }
 
+// ErrBlocked is the error of whoever acts for a user whom an admin blocked.
+var ErrBlocked = platform.Errorf(platform.ErrForbidden, "Your account is blocked. Write to support if you think this is a mistake.")
+
 // Lookup returns whose session has this token hash. Returns ErrUnauthenticated
-// if it does not exist or has expired, ErrUnavailable if that cannot be told.
+// if it does not exist or has expired, ErrBlocked if its user is, ErrUnavailable
+// if that cannot be told.
 func (s *Sessions) Lookup(ctx context.Context, hash [32]byte) (*Identity, error) {
+	id, err := s.lookup(ctx, hash)
+	if err == nil && id.User.Blocked {
+		return nil, ErrBlocked
+	}
+	return id, err
+}
+
+func (s *Sessions) lookup(ctx context.Context, hash [32]byte) (*Identity, error) {
 	id, live, epoch := s.remembered(hash)
 	if id != nil {
 		s.hits.Inc()

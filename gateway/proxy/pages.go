@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/auth"
 	"ipnoelp.io/platform/gateway/request"
 	"ipnoelp.io/platform/problem"
 )
@@ -44,7 +45,7 @@ func writeError(w http.ResponseWriter, r *http.Request, err error) {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 	}
 	d := problem.From(err)
-	if d.Status < 500 && d.Status != http.StatusTooManyRequests || !wantsPage(r) {
+	if d.Status < 500 && d.Status != http.StatusTooManyRequests && !errors.Is(err, auth.ErrBlocked) || !wantsPage(r) {
 		request.Fail(w, r, err)
 		return
 	}
@@ -74,6 +75,8 @@ func heading(err error) string {
 		return "You are in the queue"
 	case errors.Is(err, errHeld):
 		return "Down for maintenance"
+	case errors.Is(err, auth.ErrBlocked):
+		return "Account blocked"
 	case errors.Is(err, errSuspended):
 		return "Workspace suspended"
 	case errors.Is(err, errGone):

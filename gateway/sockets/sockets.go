@@ -101,6 +101,11 @@ func (r *Registry) CloseSlice(user string) {
 	}
 }
 
+// CloseUser closes all sockets of a user who was blocked or deleted.
+func (r *Registry) CloseUser(user string) {
+	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.user == user })
+}
+
 // drainStep is the longest pause between two sockets that are drained: a few
 // are not spread over all the time there is.
 const drainStep = 100 * time.Millisecond

@@ -1,0 +1,42 @@
+-- What admins do: block and delete accounts.
+
+-- +goose Up
+-- A blocked user's sessions stay until the account is unblocked: they tell who
+-- is blocked, and serve nothing else.
+ALTER TABLE gateway.users
+    ADD blocked_at   timestamptz,
+    ADD block_reason text NOT NULL DEFAULT '';
+CREATE INDEX users_created_at ON gateway.users (created_at, id);
+
+-- The pool's history outlives the accounts.
+ALTER TABLE gateway.claims
+    ALTER user_id DROP NOT NULL,
+    DROP CONSTRAINT claims_user_id_fkey,
+    ADD CONSTRAINT claims_user_id_fkey FOREIGN KEY (user_id) REFERENCES gateway.users ON DELETE SET NULL;
+CREATE INDEX claims_user_id ON gateway.claims (user_id);
+
+-- Payload of gateway_users: "<id> <created, active, blocked or deleted>".
+-- +goose StatementBegin
+CREATE FUNCTION gateway.notify_user() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('gateway_users', CASE TG_OP
+        WHEN 'DELETE' THEN OLD.id || ' deleted'
+        WHEN 'INSERT' THEN NEW.id || ' created'
+        ELSE NEW.id || CASE WHEN NEW.blocked_at IS NULL THEN ' active' ELSE ' blocked' END END);
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER users_notify AFTER INSERT OR DELETE OR UPDATE OF email, role, blocked_at ON gateway.users
+    FOR EACH ROW EXECUTE FUNCTION gateway.notify_user();
+
+-- +goose Down
+DROP TRIGGER users_notify ON gateway.users;
+DROP FUNCTION gateway.notify_user;
+DROP INDEX gateway.claims_user_id;
+DELETE FROM gateway.claims WHERE user_id IS NULL;
+ALTER TABLE gateway.claims
+    ALTER user_id SET NOT NULL,
+    DROP CONSTRAINT claims_user_id_fkey,
+    ADD CONSTRAINT claims_user_id_fkey FOREIGN KEY (user_id) REFERENCES gateway.users ON DELETE CASCADE;
+DROP INDEX gateway.users_created_at;
+ALTER TABLE gateway.users DROP blocked_at, DROP block_reason;
