@@ -33,6 +33,7 @@ type Resolver struct {
 	health  *api.Health
 	log     *slog.Logger
 	now     func() time.Time
+	lookups *lookupMetrics
 	flights singleflight.Group
 	refresh sync.WaitGroup // look-ups in the background
 
@@ -55,7 +56,7 @@ type resolverEntry struct {
 // NewResolver returns a resolver that asks through client. Close it when no
 // more calls are made.
 func NewResolver(client *api.Client, log *slog.Logger) *Resolver {
-	return &Resolver{health: client.Health(), log: log, now: time.Now, table: make(map[int]*resolverEntry)}
+	return &Resolver{health: client.Health(), log: log, lookups: newLookupMetrics(), now: time.Now, table: make(map[int]*resolverEntry)}
 }
 
 // Resolve returns the address ("host:port") of a slice. Returns ErrUnavailable
@@ -183,7 +184,9 @@ func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string
 // servers themselves.
 func (r *Resolver) healthy(ctx context.Context, name string, consistent bool) ([]*api.ServiceEntry, error) {
 	opts := &api.QueryOptions{UseCache: !consistent, RequireConsistent: consistent}
+	start := time.Now()
 	services, _, err := r.health.Service(name, "", true, opts.WithContext(ctx))
+	r.lookups.observe(len(services), err, time.Since(start))
 	return services, err
 }
 

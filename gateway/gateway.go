@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ipnoelp.io/platform/gateway/admin"
 	"ipnoelp.io/platform/gateway/auth"
@@ -63,14 +64,15 @@ type Options struct {
 	Store          Store
 	Resolver       proxy.Resolver
 	Log            *slog.Logger
-	PublicURL      *url.URL       // where browsers find the app
-	PlatformKey    []byte         // slice tokens are derived from it
-	TrustedProxies []netip.Prefix // peers whose X-Forwarded-For and X-Request-Id are believed
-	WarmTarget     int            // shown to admins
-	SliceLimits    proxy.Limits   // of each slice
-	DrainDelay     time.Duration  // between not being ready and refusing connections; may be 0
-	ServerTiming   bool           // sign-ups tell how long the hash took
-	HashWorker     []string       // program that runs password.Work, and its arguments; none hashes in this process
+	PublicURL      *url.URL               // where browsers find the app
+	PlatformKey    []byte                 // slice tokens are derived from it
+	TrustedProxies []netip.Prefix         // peers whose X-Forwarded-For and X-Request-Id are believed
+	WarmTarget     int                    // shown to admins
+	SliceLimits    proxy.Limits           // of each slice
+	Collectors     []prometheus.Collector // of the adapters; may be nil
+	DrainDelay     time.Duration          // between not being ready and refusing connections; may be 0
+	ServerTiming   bool                   // sign-ups tell how long the hash took
+	HashWorker     []string               // program that runs password.Work, and its arguments; none hashes in this process
 }
 
 // Gateway is one gateway. Make it with New, then Run it.
@@ -104,6 +106,10 @@ func New(o Options) (*Gateway, error) {
 		PublicURL: o.PublicURL, Auth: g.sessions, Resolver: o.Resolver, Origins: g.origins,
 		Sockets: g.sockets, Limits: o.SliceLimits, Metrics: g.metrics, Log: o.Log,
 	})
+	g.metrics.Registry.MustRegister(o.Collectors...)
+	g.metrics.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gateway_slices_failing", Help: "Slices that are left alone because they failed several times in a row.",
+	}, func() float64 { return float64(g.proxy.Failing()) }))
 	g.own = g.newRouter()
 	return g, nil
 }

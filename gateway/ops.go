@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"ipnoelp.io/platform"
@@ -15,6 +16,9 @@ import (
 
 // readyTimeout is how long the database may take to say that it is there.
 const readyTimeout = 2 * time.Second
+
+// Describe sends what the gateway counts.
+func (g *Gateway) Describe(ch chan<- *prometheus.Desc) { g.metrics.Registry.Describe(ch) }
 
 type health struct {
 	Status string `json:"status"`

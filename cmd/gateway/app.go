@@ -12,6 +12,8 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/consul"
 	"ipnoelp.io/platform/gateway"
@@ -70,6 +72,7 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		TrustedProxies: cfg.TrustedProxies,
 		WarmTarget:     cfg.WarmTarget,
 		SliceLimits:    proxy.Limits{Requests: cfg.SliceRequests, Rate: cfg.SliceRate, Burst: cfg.SliceBurst},
+		Collectors:     []prometheus.Collector{resolver, postgres.NewPoolCollector("gateway", db)},
 		DrainDelay:     cfg.DrainDelay,
 		ServerTiming:   cfg.ServerTiming,
 		HashWorker:     hashWorker,

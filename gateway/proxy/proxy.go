@@ -83,6 +83,9 @@ func New(o Options) *Proxy {
 // Close drops the idle connections to slices.
 func (p *Proxy) Close() { p.slices.close() }
 
+// Failing returns how many slices are left alone now because they failed.
+func (p *Proxy) Failing() int { return p.limits.failing() }
+
 type identityKey struct{}
 
 func identityOf(ctx context.Context) *auth.Identity { return ctx.Value(identityKey{}).(*auth.Identity) }

@@ -37,7 +37,10 @@ func metrics(s Session) http.Handler {
 // sessionCollector reads the counts when they are asked for.
 type sessionCollector struct{ session Session }
 
-func (sessionCollector) Describe(ch chan<- *prometheus.Desc) {
+func (sessionCollector) Describe(ch chan<- *prometheus.Desc) { DescribeMetrics(ch) }
+
+// DescribeMetrics sends what a slice counts of its own.
+func DescribeMetrics(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{stateDesc, transitionsDesc, restartsDesc, reloadsDesc, memoryDesc, limitDesc} {
 		ch <- d
 	}
