@@ -46,7 +46,16 @@ bench-slice-memory: ## a slice's memory with a large account, beside the prototy
 bench-inbox: ## list, thread, search and inbound messages at 200,000 messages
 	@go run ./bench inbox
 
+bench-gateway: ## CPU time per proxied request, beside nginx, Caddy and others (root)
+	@go run ./bench gateway $(PEERS)
+
+bench-websocket: ## memory and relay delay of 5,000 proxied WebSockets, beside nginx (root)
+	@go run ./bench websocket
+
+bench-allocations: ## allocations on a request's way through the gateway
+	go test -run '^$$' -bench . -benchmem ./cmd/gateway
+
 soak-slice: ## messages in and out for MINUTES (5) while things break
 	@MINUTES=$(MINUTES) go run ./bench soak-slice
 
-.PHONY: bench-claim bench-provision bench-slice-start bench-slice-memory bench-inbox soak-slice
+.PHONY: bench-claim bench-provision bench-slice-start bench-slice-memory bench-inbox bench-gateway bench-websocket bench-allocations soak-slice

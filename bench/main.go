@@ -7,8 +7,11 @@
 //	bench slice-memory  a slice's memory, beside the prototype's
 //	bench inbox         list, thread, search and inbound messages at 200,000 messages
 //	bench soak-slice    messages in and out for MINUTES while things break
+//	bench gateway       CPU time per proxied request, beside other proxies
+//	bench websocket     memory and delay of proxied WebSockets, beside nginx
 //
-// It starts a stack of its own and removes it again.
+// The last two start the programs that they need by themselves; the others start
+// a stack of their own and remove it again.
 package main
 
 import (
@@ -16,6 +19,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -45,6 +49,12 @@ var benchmarks = []benchmark{
 	{"soak-slice", 1, soakSlice},
 }
 
+// alone are the measurements that need no stack. Their arguments are their own.
+var alone = map[string]func(ctx context.Context, args []string, out io.Writer) (result any, err error){
+	"gateway":   gatewayBench,
+	"websocket": websocketBench,
+}
+
 // fixture is a running stack and its gateway schema.
 type fixture struct {
 	*stack.Stack
@@ -62,12 +72,27 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	if len(args) > 0 && alone[args[0]] != nil {
+		result, err := alone[args[0]](ctx, args[1:], os.Stdout)
+		if err != nil {
+			return err
+		}
+		return printResult(result)
+	}
+	switch { // what the benchmarks start of this program
+	case len(args) == 2 && args[0] == "upstream":
+		return runUpstream(args[1])
+	case len(args) == 3 && args[0] == "reverse-proxy":
+		return runReverseProxy(args[1], args[2])
+	}
 	i := slices.IndexFunc(benchmarks, func(b benchmark) bool { return len(args) == 1 && args[0] == b.name })
 	if i < 0 {
 		var names []string
 		for _, b := range benchmarks {
 			names = append(names, b.name)
 		}
+		names = slices.AppendSeq(names, maps.Keys(alone))
+		slices.Sort(names)
 		return fmt.Errorf("want one of: %s", strings.Join(names, ", "))
 	}
 	b := benchmarks[i]
@@ -96,6 +121,10 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	return printResult(result)
+}
+
+func printResult(result any) error {
 	line, err := json.Marshal(result)
 	if err != nil {
 		return err

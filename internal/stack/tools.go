@@ -15,6 +15,7 @@ import (
 type tool struct {
 	name       string
 	module     string
+	pkg        string // the program's folder in the module, where it is not the module itself
 	minMajor   int
 	minMinor   int
 	buildFlags []string
@@ -53,7 +54,7 @@ func (c *Config) ensureTool(ctx context.Context, t tool) (path, note string, err
 		return path, version + " built before", nil
 	}
 	part := filepath.Join(built, t.name+".part")
-	args := append([]string{"build", "-o", part}, append(t.buildFlags, t.module)...)
+	args := append([]string{"build", "-o", part}, append(t.buildFlags, t.module+t.pkg)...)
 	if err := c.run(ctx, "build-"+t.name, dir, []string{"GOFLAGS=-mod=readonly -buildvcs=false"}, "go", args...); err != nil {
 		return "", "", err
 	}
