@@ -75,7 +75,6 @@ const nginxConf = `
 daemon off;
 user root;
 worker_processes 2;
-worker_rlimit_nofile 20000;
 pid %[1]s/pid;
 error_log stderr warn;
 events { worker_connections 16384; }

@@ -22,13 +22,13 @@ import (
 
 const (
 	idleSockets   = 5000
-	idleTime      = time.Minute // two pings of each socket
-	socketTrial   = 256         // opened and closed before, so that what serves the first is not counted
+	idleTime      = 150 * time.Second // several pings of each socket, and the collection that Go makes every two minutes
+	socketTrial   = 32                // opened and closed before, so that what serves the first is not counted
 	relayRounds   = 5
 	relayTime     = 5 * time.Second
 	relayEvery    = time.Millisecond // messages a second: twice as many as ticks
 	relayPerTick  = 2
-	openFiles     = 65536
+	openFiles     = 2*idleSockets + 1000
 	settleTime    = 3 * time.Second
 	directSockets = 256
 )
@@ -66,11 +66,7 @@ func websocketBench(ctx context.Context, args []string, out io.Writer) (any, err
 	if err != nil {
 		return nil, err
 	}
-	var requests [][]byte
-	for _, token := range tokens {
-		requests = append(requests, apiRequest(token))
-	}
-	if err := warmUp(ctx, gatewayAddr, requests, tokens); err != nil {
+	if err := warmUp(ctx, gatewayAddr, tokens); err != nil {
 		return nil, err
 	}
 	if err := waitQuiet(ctx, out); err != nil {
@@ -181,14 +177,11 @@ func websocketBench(ctx context.Context, args []string, out io.Writer) (any, err
 
 // warmUp brings the gateway into the state that it is in anyway: sessions
 // remembered, addresses known, its first sockets served.
-func warmUp(ctx context.Context, addr string, requests [][]byte, tokens []string) error {
-	l, err := newLoader(addr, requests)
-	if err != nil {
-		return err
-	}
-	defer l.close()
-	if _, err := l.until(ctx, time.Now().Add(time.Second)); err != nil {
-		return err
+func warmUp(ctx context.Context, addr string, tokens []string) error {
+	for _, token := range tokens {
+		if err := identifies(ctx, addr, token); err != nil {
+			return err
+		}
 	}
 	trial, err := openSockets(ctx, addr, tokens, socketTrial)
 	if err != nil {
@@ -284,21 +277,18 @@ func residentOfProcess(pid int) (m resident, err error) {
 	return m, nil
 }
 
-// raiseOpenFiles is for this program and those that it starts: a proxied socket
-// is two files in the proxy.
+// raiseOpenFiles is for this program and those that it starts: each holds up to
+// two files for a proxied socket.
 func raiseOpenFiles() error {
 	var limit syscall.Rlimit
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
 		return err
 	}
 	if limit.Max < openFiles {
-		limit.Max = openFiles
+		return fmt.Errorf("%d open files are allowed, %d are needed: ulimit -Hn", limit.Max, openFiles)
 	}
-	limit.Cur = openFiles
-	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("allow %d open files: %w", openFiles, err)
-	}
-	return nil
+	limit.Cur = limit.Max
+	return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
