@@ -68,6 +68,8 @@ type Options struct {
 	PlatformKey    []byte                 // slice tokens are derived from it
 	TrustedProxies []netip.Prefix         // peers whose X-Forwarded-For and X-Request-Id are believed
 	WarmTarget     int                    // shown to admins
+	Cluster        admin.Cluster          // where slices run, for admins; may be nil
+	NomadUI        *url.URL               // for links of admins; may be nil
 	SliceLimits    proxy.Limits           // of each slice
 	Collectors     []prometheus.Collector // of the adapters; may be nil
 	DrainDelay     time.Duration          // between not being ready and refusing connections; may be 0
@@ -133,7 +135,10 @@ func (g *Gateway) newRouter() http.Handler {
 		Queue: g.queue, Statuses: accounts, Sessions: g.sessions, Origins: g.origins, Sockets: g.sockets,
 	}
 	events.Register(r)
-	admins := &admin.Service{Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget, UserChanged: g.UserChanged}
+	admins := &admin.Service{
+		Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget, Log: g.Log,
+		Resolver: g.Resolver, PlatformKey: g.PlatformKey, Cluster: g.Cluster, NomadUI: g.NomadUI, UserChanged: g.UserChanged,
+	}
 	admins.Register(r)
 	g.registerOps(r)
 	return r

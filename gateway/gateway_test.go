@@ -61,16 +61,20 @@ func setup(t testing.TB) *testBundle {
 	return setupWith(t, noSlices{}, proxy.Limits{Requests: 64, Rate: 100, Burst: 400})
 }
 
-func setupWith(t testing.TB, resolver proxy.Resolver, limits proxy.Limits) *testBundle {
+func setupWith(t testing.TB, resolver proxy.Resolver, limits proxy.Limits, change ...func(*Options)) *testBundle {
 	t.Helper()
 	b := &testBundle{store: newMemoryStore(), log: &logBuffer{}}
 	public, _ := url.Parse("https://app.example.com")
-	g, err := New(Options{
+	o := Options{
 		Store: b.store, Resolver: resolver, PublicURL: public, PlatformKey: make([]byte, 32), WarmTarget: 2, ServerTiming: true,
 		SliceLimits:    limits,
 		Log:            slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	g, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -367,3 +367,34 @@ func (s *memoryStore) DeleteUser(_ context.Context, id string, by platform.Audit
 	s.record(by)
 	return nil
 }
+
+func (s *memoryStore) Slice(_ context.Context, number int) (platform.Slice, string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number > len(s.slices) {
+		return platform.Slice{}, "", platform.Errorf(platform.ErrNotFound, "no slice")
+	}
+	sl, email := s.slices[number-1], ""
+	if n := s.user(sl.UserID); n >= 0 {
+		email = s.users[n].Email
+	}
+	return sl, email, nil
+}
+
+func (s *memoryStore) RetireSlice(_ context.Context, number int, by platform.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if number > len(s.slices) {
+		return platform.Errorf(platform.ErrNotFound, "no slice")
+	}
+	sl := &s.slices[number-1]
+	if sl.State == platform.SliceRetiring || sl.State == platform.SliceGone || sl.State == platform.SliceFailed {
+		return platform.Errorf(platform.ErrConflict, "retiring")
+	}
+	if sl.UserID != "" {
+		s.queue = append(s.queue, sl.UserID)
+	}
+	sl.State, sl.UserID = platform.SliceRetiring, ""
+	s.record(by)
+	return nil
+}

@@ -1,8 +1,8 @@
 # The gateway: stateless, two or more instances behind the edge.
 #
 # Secrets (Nomad Variable nomad/jobs/gateway): database_url, consul_http_token,
-# platform_key, admin_email, admin_password (the last two only for the first
-# admin; may be absent).
+# nomad_token, platform_key, admin_email, admin_password (the last two only for
+# the first admin; may be absent).
 
 variable "image" {
   type        = string
@@ -34,6 +34,18 @@ variable "consul_http_addr" {
   type        = string
   default     = "127.0.0.1:8500"
   description = "the Consul agent of the same machine"
+}
+
+variable "nomad_addr" {
+  type        = string
+  default     = "http://127.0.0.1:4646"
+  description = "the Nomad agent of the same machine, for the admins' views"
+}
+
+variable "nomad_ui_url" {
+  type        = string
+  default     = ""
+  description = "where admins find the Nomad UI; no links when empty"
 }
 
 variable "warm_target" {
@@ -119,6 +131,8 @@ job "gateway" {
         LISTEN_ADDR      = "${NOMAD_ADDR_http}"
         PUBLIC_URL       = var.public_url
         CONSUL_HTTP_ADDR = var.consul_http_addr
+        NOMAD_ADDR       = var.nomad_addr
+        NOMAD_UI_URL     = var.nomad_ui_url
         WARM_TARGET      = var.warm_target
         TRUSTED_PROXIES  = var.trusted_proxies
         SERVER_TIMING    = var.server_timing
@@ -132,6 +146,7 @@ job "gateway" {
           {{ with nomadVar "nomad/jobs/gateway" }}
           DATABASE_URL={{ .database_url }}
           CONSUL_HTTP_TOKEN={{ .consul_http_token }}
+          NOMAD_TOKEN={{ .nomad_token }}
           PLATFORM_KEY={{ .platform_key }}
           ADMIN_EMAIL={{ .admin_email }}
           ADMIN_PASSWORD={{ .admin_password }}

@@ -19,9 +19,9 @@ import (
 	"ipnoelp.io/platform/provisioner/provisionertest"
 )
 
-// bench is a real Nomad: a management token, and one of the provisioner.
+// bench is a real Nomad: a management token, and those of the programs.
 type bench struct {
-	management, provisioner *api.Client
+	management, provisioner, gateway *api.Client
 }
 
 func setup(t *testing.T) bench {
@@ -37,7 +37,13 @@ func setup(t *testing.T) bench {
 	if _, err := management.Namespaces().Register(&api.Namespace{Name: platform.SliceNamespace}, nil); err != nil {
 		t.Fatalf("namespace: %v", err)
 	}
-	rules, err := nomad.Policy("provisioner")
+	return bench{management, asProgram(t, management, "provisioner"), asProgram(t, management, "gateway")}
+}
+
+// asProgram returns a client with the policy of a program.
+func asProgram(t *testing.T, management *api.Client, program string) *api.Client {
+	t.Helper()
+	rules, err := nomad.Policy(program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +63,11 @@ func setup(t *testing.T) bench {
 			t.Error(err)
 		}
 	})
-	client, err := nomad.NewClient(address, made.SecretID)
+	client, err := nomad.NewClient(management.Address(), made.SecretID)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bench{management, client}
+	return client
 }
 
 // randomNumber keeps tests on one Nomad out of each other's way.
@@ -186,6 +192,54 @@ func TestPolicyIsLeast(t *testing.T) {
 		},
 	}
 	for name, do := range cases {
+		t.Run(name, func(t *testing.T) {
+			if err := do(); err == nil {
+				t.Error("allowed")
+			}
+		})
+	}
+}
+
+// The gateway's token shows what admins see, and changes nothing but by a
+// restart.
+func TestGatewayPolicyIsLeast(t *testing.T) {
+	b := setup(t)
+	c := b.gateway
+	number := randomNumber(t)
+	path := "nomad/jobs/" + platform.SliceName(number)
+	secret := api.NewVariable(path)
+	secret.Namespace, secret.Items = platform.SliceNamespace, api.VariableItems{"token": "secret"}
+	if _, _, err := b.management.Variables().Create(secret, nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := b.management.Variables().Delete(path, nil); err != nil {
+			t.Error(err)
+		}
+	})
+	view := nomad.NewCluster(c, slog.New(slog.DiscardHandler))
+	if _, err := view.Instances(t.Context()); err != nil {
+		t.Errorf("instances: %v", err)
+	}
+	if _, err := view.Nodes(t.Context()); err != nil {
+		t.Errorf("nodes: %v", err)
+	}
+	inDefault := &api.QueryOptions{Namespace: "default"}
+	for name, do := range map[string]func() error{
+		"read jobs elsewhere":    func() error { _, _, err := c.Jobs().Info("gateway", inDefault); return err },
+		"read a slice's secrets": func() error { _, _, err := c.Variables().Read(path, nil); return err },
+		"purge a slice": func() error {
+			_, _, err := c.Jobs().Deregister(platform.SliceName(number), true, nil)
+			return err
+		},
+		"register a slice": func() error {
+			return nomad.NewJobs(c, nomad.SliceJob{Source: unplaceable}).Register(t.Context(), number, 1)
+		},
+		"write policies": func() error {
+			_, err := c.ACLPolicies().Upsert(&api.ACLPolicy{Name: "nope"}, nil)
+			return err
+		},
+	} {
 		t.Run(name, func(t *testing.T) {
 			if err := do(); err == nil {
 				t.Error("allowed")

@@ -57,8 +57,10 @@ func TestFingerprint(t *testing.T) {
 }
 
 func TestPolicies(t *testing.T) {
-	if p, err := Policy("provisioner"); err != nil || p == "" {
-		t.Error(err)
+	for _, program := range []string{"provisioner", "gateway"} {
+		if p, err := Policy(program); err != nil || p == "" {
+			t.Error(err)
+		}
 	}
 	if _, err := Policy("nobody"); err == nil {
 		t.Error("there is a policy for nobody")

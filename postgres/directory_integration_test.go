@@ -181,3 +181,30 @@ func TestDeletionBesideTheQueue(t *testing.T) {
 		t.Errorf("%d slices serve deleted users", n)
 	}
 }
+
+func TestRetireSlice(t *testing.T) {
+	b := newGatewayBench(t)
+	number := b.addSlice(t, platform.SliceWarm, "current")
+	ana, _ := b.signUp(t, "ana@example.com")
+	if sl, email, err := b.store.Slice(t.Context(), number); err != nil || sl.UserID != ana.ID || email != "ana@example.com" {
+		t.Errorf("slice %+v %s, %v", sl, email, err)
+	}
+	if err := b.store.RetireSlice(t.Context(), number, by("slice.retire", "1")); err != nil {
+		t.Fatal(err)
+	}
+	if sl, _, err := b.store.Slice(t.Context(), number); err != nil || sl.State != platform.SliceRetiring || sl.UserID != "" {
+		t.Errorf("slice %+v, %v", sl, err)
+	}
+	if p, err := b.store.QueuePosition(t.Context(), ana.ID); err != nil || p.Position != 1 {
+		t.Errorf("its user: %+v, %v", p, err)
+	}
+	if err := b.store.RetireSlice(t.Context(), number, by("slice.retire", "1")); platform.CodeOf(err) != platform.ErrConflict {
+		t.Errorf("twice: %v", err)
+	}
+	if err := b.store.RetireSlice(t.Context(), number+1, by("slice.retire", "2")); platform.CodeOf(err) != platform.ErrNotFound {
+		t.Errorf("no such slice: %v", err)
+	}
+	if n := b.count(t, `SELECT count(*) FROM gateway.audit_log WHERE before->>'user_id' = $1`, ana.ID); n != 1 {
+		t.Errorf("%d audit entries, want 1", n)
+	}
+}

@@ -17,7 +17,9 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/consul"
 	"ipnoelp.io/platform/gateway"
+	"ipnoelp.io/platform/gateway/admin"
 	"ipnoelp.io/platform/gateway/proxy"
+	"ipnoelp.io/platform/nomad"
 	"ipnoelp.io/platform/postgres"
 )
 
@@ -63,6 +65,15 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		return nil, fmt.Errorf("build: consul client: %w", err)
 	}
 	resolver := consul.NewResolver(client, log)
+	var machines admin.Cluster // nil, not an adapter without a client
+	if cfg.NomadAddr != "" {
+		client, err := nomad.NewClient(cfg.NomadAddr, cfg.NomadToken)
+		if err != nil {
+			db.Close()
+			return nil, fmt.Errorf("build: %w", err)
+		}
+		machines = nomad.NewCluster(client, log)
+	}
 	g, err := gateway.New(gateway.Options{
 		Store:          postgres.NewGatewayStore(db),
 		Resolver:       resolver,
@@ -71,6 +82,8 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		PlatformKey:    cfg.platformKey,
 		TrustedProxies: cfg.TrustedProxies,
 		WarmTarget:     cfg.WarmTarget,
+		Cluster:        machines,
+		NomadUI:        cfg.nomadUI,
 		SliceLimits:    proxy.Limits{Requests: cfg.SliceRequests, Rate: cfg.SliceRate, Burst: cfg.SliceBurst},
 		Collectors:     []prometheus.Collector{resolver, postgres.NewPoolCollector("gateway", db)},
 		DrainDelay:     cfg.DrainDelay,

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/admin"
 )
 
 // Config of the gateway.
@@ -23,6 +24,9 @@ type Config struct {
 	DatabaseURL     string     `env:"DATABASE_URL"` // as role gateway; secret
 	ConsulHTTPAddr  string     `env:"CONSUL_HTTP_ADDR" envDefault:"127.0.0.1:8500"`
 	ConsulHTTPToken string     `env:"CONSUL_HTTP_TOKEN"` // reads services slice-*; secret
+	NomadAddr       string     `env:"NOMAD_ADDR"`        // where admins' views come from; none of them when empty
+	NomadToken      string     `env:"NOMAD_TOKEN"`       // policy nomad/policies/gateway.hcl; secret
+	NomadUIURL      string     `env:"NOMAD_UI_URL"`      // where admins find Nomad's UI; optional
 	PlatformKey     string     `env:"PLATFORM_KEY"`      // base64, at least 32 bytes; secret
 	PublicURL       string     `env:"PUBLIC_URL"`        // https://host[:port], where browsers find the app
 	WarmTarget      int        `env:"WARM_TARGET" envDefault:"1"`
@@ -45,6 +49,7 @@ type Config struct {
 	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"2s"`
 
 	publicURL   *url.URL
+	nomadUI     *url.URL // nil for none
 	platformKey []byte
 }
 
@@ -107,15 +112,23 @@ func (c *Config) Validate() error {
 	} else {
 		c.publicURL = u
 	}
+	if u, err := admin.ParseNomadUI(c.NomadUIURL); err != nil {
+		fault("NOMAD_UI_URL", "%q is not http[s]://host[:port]", c.NomadUIURL)
+	} else {
+		c.nomadUI = u
+	}
+	if _, err := admin.ParseNomadUI(c.NomadAddr); err != nil {
+		fault("NOMAD_ADDR", "%q is not http[s]://host[:port]", c.NomadAddr)
+	}
 	if c.WarmTarget < 1 {
 		fault("WARM_TARGET", "%d is below 1", c.WarmTarget)
 	}
 	if (c.AdminEmail == "") != (c.AdminPassword == "") {
 		fault("ADMIN_EMAIL", "ADMIN_EMAIL and ADMIN_PASSWORD go together")
 	} else if c.AdminEmail != "" {
-		admin := platform.Credentials{Email: c.AdminEmail, Password: c.AdminPassword}
+		first := platform.Credentials{Email: c.AdminEmail, Password: c.AdminPassword}
 		var invalid *platform.Error
-		if errors.As(admin.Validate(), &invalid) {
+		if errors.As(first.Validate(), &invalid) {
 			for _, f := range invalid.Fields {
 				fault(map[string]string{"email": "ADMIN_EMAIL", "password": "ADMIN_PASSWORD"}[f.Field], "%s", f.Detail)
 			}

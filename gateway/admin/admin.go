@@ -3,6 +3,8 @@ package admin
 
 import (
 	"context"
+	"log/slog"
+	"net/url"
 
 	"github.com/gin-gonic/gin"
 
@@ -20,6 +22,18 @@ type Store interface {
 	// highest), with the e-mail addresses of their users by user id. An empty
 	// state means all.
 	ListSlices(ctx context.Context, state platform.SliceState, before, limit int) ([]platform.Slice, map[string]string, error)
+
+	// Slice returns one slice and its user's e-mail address, "" if it has none.
+	// Returns ErrNotFound if there never was such a slice.
+	Slice(ctx context.Context, number int) (platform.Slice, string, error)
+
+	// RetireSlice gives a slice to the provisioner to take down; its user, if
+	// any, joins the queue's end. Returns ErrNotFound if there never was such a
+	// slice, and ErrConflict if it is being taken down or gone already.
+	RetireSlice(ctx context.Context, number int, by platform.AuditEntry) error
+
+	// RecordAudit adds an entry about something that changes nothing here.
+	RecordAudit(ctx context.Context, e platform.AuditEntry) error
 
 	// ListUsers returns the accounts that the filter selects, newest first.
 	ListUsers(ctx context.Context, f platform.UserFilter) ([]platform.UserRecord, error)
@@ -51,16 +65,29 @@ type Service struct {
 	Store      Store
 	Sessions   *auth.Sessions
 	WarmTarget int // what the provisioner is told to keep warm
+	Log        *slog.Logger
+
+	Resolver    Resolver // where slices are
+	PlatformKey []byte   // slice tokens are derived from it
+	Cluster     Cluster  // nil where Nomad is not to be asked
+	NomadUI     *url.URL // for links; nil for none
 
 	// UserChanged is told what was done to an account here, before the answer.
 	UserChanged func(userID string, state platform.UserState)
+
+	asker *asker
 }
 
 // Register adds the routes, all of them behind the one check for the role.
 func (s *Service) Register(r gin.IRouter) {
+	s.asker = &asker{resolver: s.Resolver, key: s.PlatformKey}
 	g := r.Group("/admin", s.requireAdmin)
 	g.GET("/pool", s.pool)
 	g.GET("/slices", s.slices)
+	g.GET("/slices/:number", s.slice)
+	g.GET("/slices/:number/log", s.logTail)
+	g.POST("/slices/:number/restart", s.restart)
+	g.POST("/slices/:number/retire", s.retire)
 	g.GET("/audit", s.audit)
 	g.GET("/users", s.users)
 	g.GET("/users/:id", s.user)

@@ -82,7 +82,7 @@ func nomadReady(client *nomad.Client, managementToken string) error {
 	return errors.New("no node with a healthy Docker driver yet")
 }
 
-// nomadACL makes the namespace, the provisioner's policy and its token.
+// nomadACL makes the namespace, and the programs' policies and tokens.
 func (c *Config) nomadACL(client *nomad.Client, s *secrets) error {
 	namespaces := client.Namespaces()
 	if _, _, err := namespaces.Info(platform.SliceNamespace, nil); err != nil {
@@ -90,7 +90,18 @@ func (c *Config) nomadACL(client *nomad.Client, s *secrets) error {
 			return fmt.Errorf("nomad namespace: %w", err)
 		}
 	}
-	const name = "provisioner"
+	if err := c.nomadToken(client, "provisioner", &s.NomadProvisionerToken); err != nil {
+		return err
+	}
+	if err := c.nomadToken(client, "gateway", &s.NomadGatewayToken); err != nil {
+		return err
+	}
+	return c.saveSecrets(s)
+}
+
+// nomadToken brings a program's policy up to date, and makes its token unless
+// the one that it has is good.
+func (c *Config) nomadToken(client *nomad.Client, name string, secret *string) error {
 	rules, err := os.ReadFile(filepath.Join(c.SourceDir, "nomad", "policies", name+".hcl"))
 	if err != nil {
 		return err
@@ -100,8 +111,8 @@ func (c *Config) nomadACL(client *nomad.Client, s *secrets) error {
 			return fmt.Errorf("nomad policy %s: %w", name, err)
 		}
 	}
-	if s.NomadProvisionerToken != "" {
-		own, err := c.nomadClient(s.NomadProvisionerToken)
+	if *secret != "" {
+		own, err := c.nomadClient(*secret)
 		if err != nil {
 			return err
 		}
@@ -113,8 +124,8 @@ func (c *Config) nomadACL(client *nomad.Client, s *secrets) error {
 	if err != nil {
 		return fmt.Errorf("nomad token %s: %w", name, err)
 	}
-	s.NomadProvisionerToken = token.SecretID
-	return c.saveSecrets(s)
+	*secret = token.SecretID
+	return nil
 }
 
 // putVariable writes a job's secrets where only its own tasks can read them.

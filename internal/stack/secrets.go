@@ -32,6 +32,7 @@ type secrets struct {
 	ConsulProvisionerToken string `json:"consul_provisioner_token"`
 	NomadManagementToken   string `json:"nomad_management_token"`
 	NomadProvisionerToken  string `json:"nomad_provisioner_token"` // given by Nomad, not made here
+	NomadGatewayToken      string `json:"nomad_gateway_token"`     // likewise
 	PostgresPassword       string `json:"postgres_password"`
 	GatewayPassword        string `json:"gateway_password"`
 	ProvisionerPassword    string `json:"provisioner_password"`

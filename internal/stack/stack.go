@@ -230,6 +230,7 @@ func (s *Stack) runGateway(ctx context.Context) (string, error) {
 	err := putVariable(s.nomad, "gateway", map[string]string{
 		"database_url":      s.databaseURL(postgres.RoleGateway, s.secrets.GatewayPassword, postgres.DefaultDatabase),
 		"consul_http_token": s.secrets.ConsulGatewayToken,
+		"nomad_token":       s.secrets.NomadGatewayToken,
 		"platform_key":      s.secrets.PlatformKey,
 		"admin_email":       s.cfg.AdminEmail,
 		"admin_password":    s.secrets.AdminPassword,
@@ -239,7 +240,8 @@ func (s *Stack) runGateway(ctx context.Context) (string, error) {
 	}
 	return s.runJob(ctx, "gateway", map[string]any{
 		"image": s.images.gateway, "host_network": "loopback", "public_url": s.cfg.AppURL(),
-		"consul_http_addr": s.cfg.consulAddr(), "warm_target": s.cfg.WarmTarget, "server_timing": s.cfg.ServerTiming,
+		"consul_http_addr": s.cfg.consulAddr(), "nomad_addr": s.cfg.nomadAddr(), "nomad_ui_url": s.cfg.nomadAddr(),
+		"warm_target": s.cfg.WarmTarget, "server_timing": s.cfg.ServerTiming,
 	})
 }
 

@@ -1,0 +1,189 @@
+package gateway
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/cluster"
+	"ipnoelp.io/platform/gateway/proxy"
+)
+
+// testCluster is what a test says that runs.
+type testCluster struct {
+	mu        sync.Mutex
+	instances map[int]cluster.Instance // guarded by mu
+	nodes     []cluster.Node           // guarded by mu
+	log       string                   // guarded by mu
+	restarted []string                 // guarded by mu
+	down      error                    // guarded by mu
+}
+
+func (c *testCluster) Instances(context.Context) (map[int]cluster.Instance, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.instances, c.down
+}
+
+func (c *testCluster) Look(_ context.Context, instances []cluster.Instance) []cluster.Instance {
+	return instances
+}
+
+func (c *testCluster) Instance(_ context.Context, number int) (cluster.Instance, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i, ok := c.instances[number]
+	if !ok && c.down == nil {
+		return i, platform.Errorf(platform.ErrNotFound, "nothing")
+	}
+	return i, c.down
+}
+
+func (c *testCluster) Log(_ context.Context, _, stream string, last int64) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if stream == "stderr" {
+		return nil, nil
+	}
+	return []byte(c.log[max(0, len(c.log)-int(last)):]), c.down
+}
+
+func (c *testCluster) Restart(_ context.Context, id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.restarted = append(c.restarted, id)
+	return c.down
+}
+
+func (c *testCluster) Nodes(context.Context) ([]cluster.Node, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.nodes, c.down
+}
+
+// oneSlice resolves to a slice that tells its metrics to the gateway alone.
+type oneSlice struct{ addr string }
+
+func (o oneSlice) Resolve(context.Context, int) (string, error) { return o.addr, nil }
+func (oneSlice) Invalidate(int, string)                         {}
+
+// withSlice is a gateway with a cluster in which slice 1 runs.
+func withSlice(t *testing.T) (*testBundle, *testCluster) {
+	t.Helper()
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get(platform.HeaderSliceNumber) != "1" || r.Header.Get(platform.HeaderSliceToken) != platform.SliceToken(make([]byte, 32), 1, 1) {
+			http.Error(w, "who are you", http.StatusUnauthorized)
+			return
+		}
+		fmt.Fprint(w, "# HELP slice_whatsapp_state x\nslice_whatsapp_state{state=\"qr\"} 0\nslice_whatsapp_state{state=\"ready\"} 1\n")
+	}))
+	t.Cleanup(srv.Close)
+	c := &testCluster{
+		instances: map[int]cluster.Instance{1: {
+			Slice: 1, ID: "alloc-1", Node: "n1", NodeID: "n1", Status: "running", Image: "slice:1", Restarts: 2, StartedAt: time.Unix(1000, 0).UTC(),
+			Reserved: cluster.Reserved{CPU: 50, Memory: 256, MemoryMax: 1024}, Usage: &cluster.Usage{Memory: 240 << 20, CPU: 12.5},
+			Events: []cluster.Event{{At: time.Unix(1000, 0).UTC(), Type: "Started", Message: "Task started by client"}},
+		}},
+		nodes: []cluster.Node{{ID: "n1", Name: "n1", Status: "ready", Eligible: true, CPU: 4000, Memory: 8 << 30, Available: 4 << 30}},
+	}
+	ui, _ := url.Parse("https://nomad.example.com")
+	b := setupWith(t, oneSlice{srv.Listener.Addr().String()}, proxy.Limits{Requests: 64, Rate: 100, Burst: 400},
+		func(o *Options) { o.Cluster, o.NomadUI = c, ui })
+	b.store.addSlice(platform.SliceWarm)
+	return b, c
+}
+
+func TestSlicesAreShownWithWhatRuns(t *testing.T) {
+	b, c := withSlice(t)
+	b.signUp(t, "ana@example.com")
+	b.store.addSlice(platform.SliceFailed)
+	cookie := b.admin(t)
+	res, body := b.call(t, "GET", "/admin/slices/1", cookie, "", nil)
+	for _, want := range []string{`"user_email":"ana@example.com"`, `"node":"n1"`, `"image":"slice:1"`, `"memory_bytes":251658240`, `"cpu_mhz":12.5`,
+		`"whatsapp":"ready"`, `"nomad_url":"https://nomad.example.com/ui/jobs/slice-1@slices"`, `"type":"Started"`, `"restarts":2`, `"audit":[]`} {
+		if !strings.Contains(body, want) {
+			t.Errorf("%d %s lacks %s", res.StatusCode, body, want)
+		}
+	}
+	if res, body := b.call(t, "GET", "/admin/slices", cookie, "", nil); res.StatusCode != 200 || strings.Count(body, `"instance":null`) != 1 ||
+		strings.Count(body, `"whatsapp":"ready"`) != 1 || !strings.Contains(body, `"memory_bytes":251658240`) {
+		t.Errorf("list: %d %s", res.StatusCode, body)
+	}
+	c.mu.Lock()
+	c.down = platform.Errorf(platform.ErrUnavailable, "Nomad is down.")
+	c.mu.Unlock()
+	for _, path := range []string{"/admin/slices", "/admin/slices/1"} { // what is known is shown
+		if res, body := b.call(t, "GET", path, cookie, "", nil); res.StatusCode != 200 || !strings.Contains(body, `"instance":null`) || !strings.Contains(body, "ana@example.com") {
+			t.Errorf("%s without Nomad: %d %s", path, res.StatusCode, body)
+		}
+	}
+	for _, call := range [][2]string{{"GET", "/admin/slices/1/log"}, {"POST", "/admin/slices/1/restart"}} {
+		res, body := b.call(t, call[0], call[1], cookie, "", nil)
+		wantProblem(t, res, body, 503)
+	}
+	for _, number := range []string{"99", "0", "-1", "x", "01", "99999999999"} {
+		for _, call := range [][2]string{{"GET", ""}, {"GET", "/log"}, {"POST", "/restart"}} {
+			res, body := b.call(t, call[0], "/admin/slices/"+number+call[1], cookie, "", nil)
+			wantProblem(t, res, body, 404)
+		}
+	}
+}
+
+func TestSliceLogAndRestart(t *testing.T) {
+	b, c := withSlice(t)
+	cookie := b.admin(t)
+	c.log = strings.Repeat("x", 300<<10) + "\none\ntwo \xff\n"
+	for query, want := range map[string]string{"": `"stream":"stdout","lines":["one","two \ufffd"]`, "?lines=1": `"lines":["two`, "?stream=stderr": `"lines":[]`} {
+		var got struct{ Lines []string }
+		res, body := b.call(t, "GET", "/admin/slices/1/log"+query, cookie, "", nil)
+		if err := json.Unmarshal([]byte(body), &got); err != nil || res.StatusCode != 200 || !strings.Contains(strings.ReplaceAll(body, "\uFFFD", `\ufffd`), want) {
+			t.Errorf("log%s: %d %.200s", query, res.StatusCode, body)
+		}
+	}
+	for query, field := range map[string]string{"stream=both": "stream", "lines=0": "lines", "lines=1001": "lines", "follow=1": "follow"} {
+		res, body := b.call(t, "GET", "/admin/slices/1/log?"+query, cookie, "", nil)
+		wantProblem(t, res, body, 400, field)
+	}
+	if res, body := b.call(t, "POST", "/admin/slices/1/restart", cookie, "", nil); res.StatusCode != 202 || !strings.Contains(body, "alloc-1") {
+		t.Errorf("restart: %d %s", res.StatusCode, body)
+	}
+	if len(c.restarted) != 1 || c.restarted[0] != "alloc-1" {
+		t.Errorf("restarted %v", c.restarted)
+	}
+	if _, body := b.call(t, "GET", "/admin/audit?action=slice.restart&subject_id=1", cookie, "", nil); !strings.Contains(body, `"subject_type":"slice"`) {
+		t.Errorf("audit %s", body)
+	}
+	b.store.addSlice(platform.SliceHeld)
+	res, body := b.call(t, "POST", "/admin/slices/2/restart", cookie, "", nil)
+	wantProblem(t, res, body, 409)
+}
+
+func TestRetiredSlice(t *testing.T) {
+	b, _ := withSlice(t)
+	ana := b.signUp(t, "ana@example.com")
+	cookie := b.admin(t)
+	for _, in := range []string{`{}`, `{"confirm":"slice-2"}`, `{"confirm":1}`} {
+		res, body := b.call(t, "POST", "/admin/slices/1/retire", cookie, in, nil)
+		wantProblem(t, res, body, 400, "confirm")
+	}
+	res, body := b.call(t, "POST", "/admin/slices/1/retire", cookie, `{"confirm":"slice-1"}`, nil)
+	if res.StatusCode != 200 || !strings.Contains(body, `"state":"retiring"`) || !strings.Contains(body, `"user_id":null`) {
+		t.Fatalf("retire: %d %s", res.StatusCode, body)
+	}
+	b.sessions.Suspend() // the database's notification is not there to do it
+	if _, body := b.call(t, "GET", "/auth/me", ana, "", nil); !strings.Contains(body, `"queued"`) {
+		t.Errorf("its user: %s", body)
+	}
+	res, body = b.call(t, "POST", "/admin/slices/1/retire", cookie, `{"confirm":"slice-1"}`, nil)
+	wantProblem(t, res, body, 409)
+	res, body = b.call(t, "POST", "/admin/slices/9/retire", cookie, `{"confirm":"slice-9"}`, nil)
+	wantProblem(t, res, body, 404)
+}
