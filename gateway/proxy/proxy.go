@@ -86,9 +86,9 @@ func (p *Proxy) Close() { p.slices.close() }
 // Failing returns how many slices are left alone now because they failed.
 func (p *Proxy) Failing() int { return p.limits.failing() }
 
-type identityKey struct{}
-
-func identityOf(ctx context.Context) *auth.Identity { return ctx.Value(identityKey{}).(*auth.Identity) }
+func identityOf(ctx context.Context) *auth.Identity {
+	return request.From(ctx).Identity.(*auth.Identity)
+}
 
 // forwarded are the methods that reach a slice. Not among them is TRACE, by
 // which a slice would show the client the headers that are ours.
@@ -110,7 +110,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.limits.leave(number)
-	r = r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+	request.From(r.Context()).Identity = id
 	if isWebSocket(r) {
 		p.serveWebSocket(w, r, id)
 		return
@@ -174,15 +174,20 @@ func (p *Proxy) address(out *http.Request, id *auth.Identity, info *request.Info
 	out.Host = p.PublicURL.Host
 	removeReserved(out.Header)
 	removeSessionCookie(out.Header)
-	h := out.Header
-	h[platform.HeaderSliceNumber] = []string{strconv.Itoa(id.Slice.Number)}
-	h[platform.HeaderSliceToken] = []string{id.SliceToken}
-	h[platform.HeaderUserID] = []string{id.User.ID}
-	h[platform.HeaderUserEmail] = []string{id.User.Email}
-	h[platform.HeaderRequestID] = []string{info.ID}
-	h["X-Forwarded-For"] = []string{info.ClientAddr}
-	h["X-Forwarded-Proto"] = []string{p.PublicURL.Scheme}
-	h["X-Forwarded-Host"] = []string{p.PublicURL.Host}
+	// One array for all values: this is the way of every request.
+	values := []string{
+		strconv.Itoa(id.Slice.Number), id.SliceToken, id.User.ID, id.User.Email, info.ID, info.ClientAddr, p.PublicURL.Scheme, p.PublicURL.Host,
+	}
+	for i, name := range identityHeaders {
+		out.Header[name] = values[i : i+1 : i+1]
+	}
+}
+
+// identityHeaders are said by the gateway alone, in the order of their values in
+// address.
+var identityHeaders = [...]string{
+	platform.HeaderSliceNumber, platform.HeaderSliceToken, platform.HeaderUserID, platform.HeaderUserEmail, platform.HeaderRequestID,
+	"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
 }
 
 func (p *Proxy) modifyResponse(res *http.Response) error {
@@ -196,10 +201,12 @@ func (p *Proxy) modifyResponse(res *http.Response) error {
 		p.Log.Warn("a slice tried to set the session cookie", "slice", identityOf(res.Request.Context()).Slice.Number)
 	}
 	h := res.Header
-	h.Del(platform.HeaderRequestID) // the answer has the gateway's
-	h.Set("X-Content-Type-Options", "nosniff")
+	delete(h, platform.HeaderRequestID) // the answer has the gateway's
+	h["X-Content-Type-Options"] = nosniff
 	return nil
 }
+
+var nosniff = []string{"nosniff"} // never changed
 
 // fail answers an error of the gateway itself or on the way to the slice.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -167,12 +167,16 @@ func judge(req *http.Request, res *http.Response, err error) (wrong string, _ er
 	return "", nil
 }
 
+// withAddress returns the request for one attempt.
 func withAddress(req *http.Request, addr string, body io.ReadCloser) *http.Request {
-	out := new(http.Request)
-	*out = *req
-	out.URL = new(url.URL)
-	*out.URL = *req.URL
-	out.URL.Host = addr
+	copies := new(struct {
+		http.Request
+		url.URL
+	})
+	copies.Request, copies.URL = *req, *req.URL
+	copies.URL.Host = addr
+	out := &copies.Request
+	out.URL = &copies.URL
 	if body != nil {
 		out.Body = body
 	}

@@ -43,6 +43,7 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 		p.fail(w, r, err)
 		return
 	}
+	request.From(r.Context()).Identity = id
 	if !p.openSocket(w, r, id, closing, remove) {
 		remove()
 	}

@@ -17,6 +17,7 @@ type Info struct {
 	Direct     bool   // no proxy in between
 	Route      Route
 	UserID     string // "" until authenticated
+	Identity   any    // *auth.Identity of tenant traffic, once it is admitted
 	Err        error  // what went wrong, for the log
 	ClientGone bool   // the client left before an answer
 
