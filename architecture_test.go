@@ -41,7 +41,7 @@ func packages(t *testing.T) []goPackage {
 
 // Who must not import whom, by the first element of the package's path.
 func TestImportDirections(t *testing.T) {
-	adapters := []string{"postgres", "nomad", "consul", "stripe"}
+	adapters := []string{"postgres", "nomad", "consul", "stripe", "mail"}
 	forbidden := map[string][]string{
 		"":            {"*"}, // the domain: the standard library only
 		"problem":     append([]string{"gateway", "provisioner", "slice", "internal", "cmd"}, adapters...),
@@ -53,6 +53,7 @@ func TestImportDirections(t *testing.T) {
 		"postgres": {"slice", "internal", "cmd", "nomad", "consul"},
 		"nomad":    {"slice", "internal", "cmd", "postgres", "consul"},
 		"consul":   {"slice", "internal", "cmd", "postgres", "nomad"},
+		"mail":     {"slice", "internal", "cmd", "postgres", "nomad", "consul"},
 	}
 	for _, p := range packages(t) {
 		area := first(p.ImportPath)

@@ -14,6 +14,7 @@ const (
 	ErrInvalid         ErrorCode = "invalid"         // the input is wrong; nothing changed
 	ErrUnauthenticated ErrorCode = "unauthenticated" // no or an expired session
 	ErrForbidden       ErrorCode = "forbidden"       // authenticated, but not allowed
+	ErrReauthenticate  ErrorCode = "reauthenticate"  // allowed, once the password is given again
 	ErrNotFound        ErrorCode = "not_found"       // no such thing, or not the caller's
 	ErrConflict        ErrorCode = "conflict"        // it clashes with what is there
 	ErrTooLarge        ErrorCode = "too_large"       // the body exceeds the route's limit

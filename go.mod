@@ -22,6 +22,8 @@ require (
 	golang.org/x/sync v0.24.0
 )
 
+require github.com/wneessen/go-mail v0.8.1
+
 require (
 	github.com/getkin/kin-openapi v0.153.0
 	github.com/go-openapi/jsonpointer v0.22.5 // indirect

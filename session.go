@@ -9,18 +9,42 @@ import (
 
 // Session is one log-in of one user on one client.
 type Session struct {
-	TokenHash [32]byte // SHA-256 of the token; the token itself is never stored
-	User      User
-	CreatedAt time.Time
-	ExpiresAt time.Time
+	ID              string   // UUID; names the session to its user
+	TokenHash       [32]byte // SHA-256 of the token; the token itself is never stored
+	User            User
+	CreatedAt       time.Time
+	AuthenticatedAt time.Time // when the user last proved who they are
+	LastSeenAt      time.Time // exact to SessionSeenEvery
+	ExpiresAt       time.Time // the earlier of the idle and the absolute end
+	UserAgent       string
+	ClientAddr      string // IP address at log-in
 }
 
-// sessionTokenBytes gives 256 bits of entropy.
-const sessionTokenBytes = 32
+const (
+	// SessionLifetime is absolute: however active, a session ends then.
+	SessionLifetime = 30 * 24 * time.Hour
+
+	// SessionIdleTimeout ends a session that nobody uses.
+	SessionIdleTimeout = 14 * 24 * time.Hour
+
+	// SessionSeenEvery is how exactly it is kept when a session was last used.
+	SessionSeenEvery = 5 * time.Minute
+)
+
+// SessionStart is what a new session is made from.
+type SessionStart struct {
+	TokenHash  [32]byte
+	ExpiresAt  time.Time
+	UserAgent  string
+	ClientAddr string
+}
+
+// tokenBytes gives 256 bits of entropy.
+const tokenBytes = 32
 
 // NewSessionToken returns an opaque random token for a cookie.
 func NewSessionToken() string {
-	var b [sessionTokenBytes]byte
+	var b [tokenBytes]byte
 	rand.Read(b[:]) // never fails
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
@@ -30,7 +54,7 @@ func NewSessionToken() string {
 func HashSessionToken(token string) (hash [32]byte, ok bool) {
 	// By length too: the decoder overlooks line breaks.
 	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) != sessionTokenBytes || len(token) != base64.RawURLEncoding.EncodedLen(sessionTokenBytes) {
+	if err != nil || len(b) != tokenBytes || len(token) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
 		return hash, false
 	}
 	return sha256.Sum256(b), true

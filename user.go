@@ -17,11 +17,12 @@ const (
 
 // User is an account of the platform.
 type User struct {
-	ID        string    `json:"id"` // UUID
-	Email     string    `json:"email"`
-	Role      Role      `json:"role"`
-	CreatedAt time.Time `json:"created_at"`
-	Blocked   bool      `json:"-"` // by an admin; then no session serves
+	ID            string    `json:"id"` // UUID
+	Email         string    `json:"email"`
+	EmailVerified bool      `json:"email_verified"`
+	Role          Role      `json:"role"`
+	CreatedAt     time.Time `json:"created_at"`
+	Blocked       bool      `json:"-"` // by an admin; then no session serves
 }
 
 const (
@@ -45,16 +46,11 @@ func NormalizeEmail(s string) string { return strings.ToLower(strings.TrimSpace(
 func (c *Credentials) Validate() error {
 	var fields []FieldError
 	c.Email = NormalizeEmail(c.Email)
-	if d := emailFault(c.Email); d != "" {
+	if d := EmailFault(c.Email); d != "" {
 		fields = append(fields, FieldError{"email", d})
 	}
-	switch n := utf8.RuneCountInString(c.Password); {
-	case !utf8.ValidString(c.Password):
-		fields = append(fields, FieldError{"password", "must be valid UTF-8"})
-	case n < MinPasswordLength:
-		fields = append(fields, FieldError{"password", "must have at least 10 characters"})
-	case n > MaxPasswordLength:
-		fields = append(fields, FieldError{"password", "must have at most 128 characters"})
+	if d := PasswordFault(c.Password, c.Email); d != "" {
+		fields = append(fields, FieldError{"password", d})
 	}
 	if fields != nil {
 		return Invalid(fields...)
@@ -62,7 +58,30 @@ func (c *Credentials) Validate() error {
 	return nil
 }
 
-func emailFault(s string) string {
+// PasswordFault says what is wrong with a new password of the user with this
+// address; "" if nothing is.
+func PasswordFault(password, email string) string {
+	switch n := utf8.RuneCountInString(password); {
+	case !utf8.ValidString(password):
+		return "must be valid UTF-8"
+	case n < MinPasswordLength:
+		return "must have at least 10 characters"
+	case n > MaxPasswordLength:
+		return "must have at most 128 characters"
+	}
+	lower := strings.ToLower(password)
+	name, _, _ := strings.Cut(email, "@")
+	switch {
+	case email != "" && (strings.Contains(lower, email) || lower == name):
+		return "must not be the e-mail address"
+	case commonPassword(lower):
+		return "is one of the first that others would guess; choose a less common one"
+	}
+	return ""
+}
+
+// EmailFault says what is wrong with a normalised address; "" if nothing is.
+func EmailFault(s string) string {
 	if s == "" {
 		return "is required"
 	}

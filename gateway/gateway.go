@@ -21,6 +21,7 @@ import (
 
 	"ipnoelp.io/platform/gateway/admin"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/mailing"
 	"ipnoelp.io/platform/gateway/metrics"
 	"ipnoelp.io/platform/gateway/password"
 	"ipnoelp.io/platform/gateway/proxy"
@@ -36,6 +37,8 @@ const (
 	drainSpread       = 25 * time.Second // over which sockets are told to reconnect elsewhere
 	expireEvery       = 10 * time.Minute
 	expireTimeout     = time.Minute
+	noteSeenEvery     = time.Minute
+	noteSeenTimeout   = 10 * time.Second
 )
 
 // Store is everything the gateway keeps in its database.
@@ -43,12 +46,19 @@ type Store interface {
 	auth.Store
 	queue.Store
 	admin.Store
+	mailing.Store
 
 	// Ping reports whether the database answers.
 	Ping(ctx context.Context) error
 
 	// DeleteExpiredSessions removes sessions nobody can use any more.
 	DeleteExpiredSessions(ctx context.Context) (int64, error)
+
+	// DeleteOldMails removes tokens that expired and mails that are over.
+	DeleteOldMails(ctx context.Context) error
+
+	// SessionsSeen notes that sessions are in use.
+	SessionsSeen(ctx context.Context, hashes [][32]byte) error
 
 	// SessionsServed returns those of the sessions that are valid and whose
 	// users' slices, where they have one, serve them.
@@ -64,6 +74,7 @@ type Options struct {
 	Store          Store
 	Resolver       proxy.Resolver
 	Log            *slog.Logger
+	Mailer         mailing.Mailer         // nil: no mail is sent
 	PublicURL      *url.URL               // where browsers find the app
 	PlatformKey    []byte                 // slice tokens are derived from it
 	TrustedProxies []netip.Prefix         // peers whose X-Forwarded-For and X-Request-Id are believed
@@ -86,6 +97,7 @@ type Gateway struct {
 	hasher   *password.Hasher
 	origins  *auth.Origins
 	queue    *queue.Queue
+	mails    *mailing.Worker
 	proxy    *proxy.Proxy
 	own      http.Handler // what the gateway answers itself
 	draining atomic.Bool
@@ -97,6 +109,7 @@ func New(o Options) (*Gateway, error) {
 	g.metrics = metrics.New(g.sockets.Len)
 	g.sessions = auth.NewSessions(o.Store, o.PlatformKey, g.metrics.SessionCache)
 	g.queue = queue.New(o.Store, g.metrics.QueueServed, o.Log)
+	g.mails = mailing.New(o.Store, o.Mailer, o.PublicURL, g.metrics.Mails, o.Log)
 	var err error
 	if g.hasher, err = password.NewHasher(g.metrics.HashSeconds, o.HashWorker...); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
@@ -129,6 +142,7 @@ func (g *Gateway) newRouter() http.Handler {
 	accounts := &auth.Service{
 		Store: g.Store, Sessions: g.sessions, Hasher: g.hasher, Metrics: g.metrics, Log: g.Log,
 		SessionEnded: g.SessionEnded, ServerTiming: g.ServerTiming,
+		MailQueued: g.mails.Wake, Devices: auth.NewDevices(g.PlatformKey),
 	}
 	accounts.Register(r)
 	events := &queue.Events{
@@ -164,7 +178,9 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 	defer wg.Wait()
 	defer stop()
 	wg.Go(func() { g.queue.Run(background) })
-	wg.Go(func() { g.expireSessions(background) })
+	wg.Go(func() { g.mails.Run(background) })
+	wg.Go(func() { g.expire(background) })
+	wg.Go(func() { g.noteSeen(background) })
 
 	srv := g.newServer()
 	served := make(chan error, 1)
@@ -209,27 +225,4 @@ func (g *Gateway) shutDown(srv *http.Server) error {
 		return fmt.Errorf("gateway: shut down: %w", err)
 	}
 	return nil
-}
-
-func (g *Gateway) expireSessions(ctx context.Context) {
-	tick := time.NewTicker(expireEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		n, err := func() (int64, error) {
-			ctx, cancel := context.WithTimeout(ctx, expireTimeout)
-			defer cancel()
-			return g.Store.DeleteExpiredSessions(ctx)
-		}()
-		switch {
-		case err != nil && ctx.Err() == nil:
-			g.Log.Error("expired sessions were not deleted", "error", err)
-		case n > 0:
-			g.Log.Info("expired sessions deleted", "count", n)
-		}
-	}
 }

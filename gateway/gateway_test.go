@@ -56,24 +56,30 @@ type testBundle struct {
 	url   string
 }
 
-func setup(t testing.TB) *testBundle {
-	t.Helper()
-	return setupWith(t, noSlices{}, proxy.Limits{Requests: 64, Rate: 100, Burst: 400})
-}
+func setup(t testing.TB) *testBundle { t.Helper(); return setupOptions(t, func(*Options) {}) }
 
 func setupWith(t testing.TB, resolver proxy.Resolver, limits proxy.Limits, change ...func(*Options)) *testBundle {
+	t.Helper()
+	return setupOptions(t, func(o *Options) {
+		o.Resolver, o.SliceLimits = resolver, limits
+		for _, f := range change {
+			f(o)
+		}
+	})
+}
+
+// setupOptions sets up a gateway with other options.
+func setupOptions(t testing.TB, change func(*Options)) *testBundle {
 	t.Helper()
 	b := &testBundle{store: newMemoryStore(), log: &logBuffer{}}
 	public, _ := url.Parse("https://app.example.com")
 	o := Options{
-		Store: b.store, Resolver: resolver, PublicURL: public, PlatformKey: make([]byte, 32), WarmTarget: 2, ServerTiming: true,
-		SliceLimits:    limits,
+		Store: b.store, Resolver: noSlices{}, PublicURL: public, PlatformKey: make([]byte, 32), WarmTarget: 2, ServerTiming: true,
+		SliceLimits:    proxy.Limits{Requests: 64, Rate: 100, Burst: 400},
 		Log:            slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	}
-	for _, f := range change {
-		f(&o)
-	}
+	change(&o)
 	g, err := New(o)
 	if err != nil {
 		t.Fatal(err)

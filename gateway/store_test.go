@@ -14,12 +14,14 @@ import (
 // memoryStore keeps the contract of Store in memory.
 type memoryStore struct {
 	mu       sync.Mutex
-	users    []memoryUser                  // guarded by mu
-	sessions map[[32]byte]platform.Session // guarded by mu
-	slices   []platform.Slice              // guarded by mu; by number - 1
-	queue    []string                      // guarded by mu; user ids
-	audit    []platform.AuditEntry         // guarded by mu; by id - 1
-	down     error                         // guarded by mu
+	users    []memoryUser                       // guarded by mu
+	sessions map[[32]byte]platform.Session      // guarded by mu
+	slices   []platform.Slice                   // guarded by mu; by number - 1
+	queue    []string                           // guarded by mu; user ids
+	audit    []platform.AuditEntry              // guarded by mu; by id - 1
+	mails    []memoryMail                       // guarded by mu
+	tokens   map[[32]byte]platform.AccountToken // guarded by mu
+	down     error                              // guarded by mu
 }
 
 type memoryUser struct {
@@ -33,7 +35,7 @@ type memoryUser struct {
 func testUserID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func newMemoryStore() *memoryStore {
-	return &memoryStore{sessions: make(map[[32]byte]platform.Session)}
+	return &memoryStore{sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken)}
 }
 
 func (s *memoryStore) locked(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }
@@ -62,17 +64,16 @@ func (s *memoryStore) claim(userID string) platform.Slice {
 	return platform.Slice{}
 }
 
-func (s *memoryStore) SignUp(_ context.Context, email, hash string, tokenHash [32]byte, expires time.Time) (platform.User, platform.Slice, error) {
+func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platform.SessionStart) (platform.User, platform.Slice, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, u := range s.users {
-		if u.Email == email {
-			return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "taken")
-		}
+	if s.byEmail(email) != nil {
+		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "taken")
 	}
 	u := platform.User{ID: testUserID(len(s.users) + 1), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
 	s.users = append(s.users, memoryUser{User: u, hash: hash})
-	s.sessions[tokenHash] = platform.Session{TokenHash: tokenHash, User: u, ExpiresAt: expires}
+	s.addSession(u, start)
+	s.queueMail(platform.MailVerifyEmail, u.ID, email)
 	var sl platform.Slice
 	if len(s.queue) == 0 {
 		sl = s.claim(u.ID)
@@ -94,14 +95,10 @@ func (s *memoryStore) UserByEmail(_ context.Context, email string) (platform.Use
 	return platform.User{}, "", platform.Errorf(platform.ErrNotFound, "no user")
 }
 
-func (s *memoryStore) CreateSession(_ context.Context, hash [32]byte, userID string, expires time.Time) error {
+func (s *memoryStore) CreateSession(_ context.Context, userID string, start platform.SessionStart) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, u := range s.users {
-		if u.ID == userID {
-			s.sessions[hash] = platform.Session{TokenHash: hash, User: u.User, ExpiresAt: expires}
-		}
-	}
+	s.addSession(s.byID(userID).User, start)
 	return nil
 }
 
@@ -115,11 +112,7 @@ func (s *memoryStore) Session(_ context.Context, hash [32]byte) (platform.Sessio
 	if !ok || !time.Now().Before(ses.ExpiresAt) {
 		return platform.Session{}, platform.Slice{}, platform.Errorf(platform.ErrNotFound, "no session")
 	}
-	for _, u := range s.users {
-		if u.ID == ses.User.ID {
-			ses.User = u.User
-		}
-	}
+	ses.User = s.byID(ses.User.ID).User
 	for _, sl := range s.slices {
 		if sl.UserID == ses.User.ID {
 			return ses, sl, nil

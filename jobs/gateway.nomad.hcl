@@ -2,7 +2,8 @@
 #
 # Secrets (Nomad Variable nomad/jobs/gateway): database_url, consul_http_token,
 # nomad_token, platform_key, admin_email, admin_password (the last two only for
-# the first admin; may be absent).
+# the first admin; may be absent), smtp_username, smtp_password (where the mail
+# server asks for them).
 
 variable "image" {
   type        = string
@@ -64,6 +65,30 @@ variable "server_timing" {
   type        = bool
   default     = false
   description = "tell in a Server-Timing header what hashing took; for benchmarks"
+}
+
+variable "mail_from" {
+  type        = string
+  default     = "CRM <no-reply@localhost.localdomain>"
+  description = "sender of mails: \"Name <address>\""
+}
+
+variable "smtp_addr" {
+  type        = string
+  default     = ""
+  description = "host:port of the mail server; with neither this nor mail_outbox no mail is sent"
+}
+
+variable "smtp_tls" {
+  type        = string
+  default     = "starttls"
+  description = "starttls (usually port 587), implicit (465) or none"
+}
+
+variable "mail_outbox" {
+  type        = string
+  default     = ""
+  description = "log: mails are written into the gateway's log instead; for demos only, since their links are as good as passwords"
 }
 
 job "gateway" {
@@ -136,6 +161,10 @@ job "gateway" {
         WARM_TARGET      = var.warm_target
         TRUSTED_PROXIES  = var.trusted_proxies
         SERVER_TIMING    = var.server_timing
+        MAIL_FROM        = var.mail_from
+        MAIL_OUTBOX      = var.mail_outbox
+        SMTP_ADDR        = var.smtp_addr
+        SMTP_TLS         = var.smtp_tls
       }
 
       template {
@@ -150,6 +179,8 @@ job "gateway" {
           PLATFORM_KEY={{ .platform_key }}
           ADMIN_EMAIL={{ .admin_email }}
           ADMIN_PASSWORD={{ .admin_password }}
+          {{ with .smtp_username }}SMTP_USERNAME={{ . }}{{ end }}
+          {{ with .smtp_password }}SMTP_PASSWORD={{ . }}{{ end }}
           {{ end }}
         EOT
       }

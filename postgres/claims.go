@@ -12,7 +12,7 @@ import (
 )
 
 // signUp is one statement, hence one transaction and one round trip: the
-// account, its first session, and either a warm slice or a place in the queue.
+// account, its first session, the mail that asks to verify the address, and either a warm slice or a place in the queue.
 // A slice that another sign-up is taking is skipped, and nobody overtakes the
 // queue. No row comes back when the address is taken; nothing changed then.
 const signUp = `
@@ -21,7 +21,9 @@ WITH account AS (
 	ON CONFLICT (email) DO NOTHING
 	RETURNING id, email, role, created_at
 ), session AS (
-	INSERT INTO gateway.sessions (token_hash, user_id, expires_at) SELECT $3, id, $4 FROM account
+	INSERT INTO gateway.sessions (token_hash, user_id, expires_at, user_agent, client_addr) SELECT $3, id, $4, $5, $6 FROM account
+), mail AS (
+	INSERT INTO gateway.mails (kind, user_id, recipient) SELECT 'verify_email', id, email FROM account
 ), free AS (
 	SELECT s.number
 	FROM gateway.slices s JOIN gateway.generations g ON g.id = s.generation AND g.is_current
@@ -46,12 +48,12 @@ FROM account LEFT JOIN claimed ON true`
 // current generation or, when there is none or others wait already, a place in
 // the queue: then the Slice is zero. Returns ErrConflict if the address is
 // taken.
-func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, tokenHash [32]byte, expiresAt time.Time) (platform.User, platform.Slice, error) {
+func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart) (platform.User, platform.Slice, error) {
 	var u platform.User
 	var number *int
 	var state *platform.SliceState
 	var generation *int64
-	err := s.db.QueryRow(ctx, signUp, email, passwordHash, tokenHash[:], expiresAt).
+	err := s.db.QueryRow(ctx, signUp, email, passwordHash, start.TokenHash[:], start.ExpiresAt, start.UserAgent, start.ClientAddr).
 		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &number, &state, &generation)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")

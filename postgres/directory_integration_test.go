@@ -81,7 +81,7 @@ func TestBlockAndUnblock(t *testing.T) {
 		t.Errorf("a blocked user waits: %v", err)
 	}
 	hash, _ := platform.HashSessionToken(platform.NewSessionToken())
-	if err := b.store.CreateSession(t.Context(), hash, ben.ID, time.Now().Add(time.Hour)); err != nil {
+	if err := b.store.CreateSession(t.Context(), ben.ID, platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	if ses, _, err := b.store.Session(t.Context(), hash); err != nil || !ses.User.Blocked {

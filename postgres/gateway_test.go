@@ -50,9 +50,14 @@ func TestDatabaseThatIsDown(t *testing.T) {
 	s, ctx := NewGatewayStore(db), t.Context()
 	var token [32]byte
 	for name, f := range map[string]func() error{
-		"sign-up":  func() error { _, _, err := s.SignUp(ctx, "a@example.com", "x", token, time.Now()); return err },
-		"log-in":   func() error { _, _, err := s.UserByEmail(ctx, "a@example.com"); return err },
-		"session":  func() error { return s.CreateSession(ctx, token, "x", time.Now()) },
+		"sign-up": func() error {
+			_, _, err := s.SignUp(ctx, "a@example.com", "x", platform.SessionStart{TokenHash: token, ExpiresAt: time.Now()})
+			return err
+		},
+		"log-in": func() error { _, _, err := s.UserByEmail(ctx, "a@example.com"); return err },
+		"session": func() error {
+			return s.CreateSession(ctx, "x", platform.SessionStart{TokenHash: token, ExpiresAt: time.Now()})
+		},
 		"log-out":  func() error { return s.DeleteSession(ctx, token) },
 		"position": func() error { _, err := s.QueuePosition(ctx, "x"); return err },
 		"slices":   func() error { _, _, err := s.ListSlices(ctx, "", 0, 1); return err },

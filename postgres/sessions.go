@@ -3,22 +3,24 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"ipnoelp.io/platform"
 )
 
 // CreateSession stores a session of a user.
-func (s *GatewayStore) CreateSession(ctx context.Context, tokenHash [32]byte, userID string, expiresAt time.Time) error {
-	_, err := s.db.Exec(ctx, `INSERT INTO gateway.sessions (token_hash, user_id, expires_at) VALUES ($1, $2, $3)`,
-		tokenHash[:], userID, expiresAt)
+func (s *GatewayStore) CreateSession(ctx context.Context, userID string, start platform.SessionStart) error {
+	_, err := s.db.Exec(ctx, `
+		INSERT INTO gateway.sessions (token_hash, user_id, expires_at, user_agent, client_addr) VALUES ($1, $2, $3, $4, $5)`,
+		start.TokenHash[:], userID, start.ExpiresAt, start.UserAgent, start.ClientAddr)
 	if err != nil {
 		return fmt.Errorf("create session of user %s: %w", userID, outage(err))
 	}
 	return nil
 }
 
-// Session returns a session that has not expired, and its user's slice; the
+// Session returns a session that has not ended, and its user's slice; the
 // zero Slice if the user has none. Returns ErrNotFound if there is no such
 // session.
 func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error) {
@@ -28,12 +30,16 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	var generation *int64
 	u := &ses.User
 	err := s.db.QueryRow(ctx, `
-		SELECT u.id::text, u.email, u.role, u.created_at, u.blocked_at IS NOT NULL, s.created_at, s.expires_at, sl.number, sl.state, sl.generation
+		SELECT u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL,
+			s.id::text, s.created_at, s.authenticated_at, s.last_seen_at, least(s.expires_at, s.last_seen_at + $2::interval),
+			sl.number, sl.state, sl.generation
 		FROM gateway.sessions s
 		JOIN gateway.users u ON u.id = s.user_id
 		LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
-		WHERE s.token_hash = $1 AND s.expires_at > now()`, tokenHash[:]).
-		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &u.Blocked, &ses.CreatedAt, &ses.ExpiresAt, &number, &state, &generation)
+		WHERE s.token_hash = $1 AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval`,
+		tokenHash[:], platform.SessionIdleTimeout).
+		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked,
+			&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &number, &state, &generation)
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("session: %w", notFound(err, "There is no such session."))
 	}
@@ -44,20 +50,44 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	return ses, sl, nil
 }
 
+// ListSessions returns a user's sessions that have not ended, the last used
+// first.
+func (s *GatewayStore) ListSessions(ctx context.Context, userID string) ([]platform.Session, error) {
+	rows, err := s.db.Query(ctx, `
+		SELECT id::text, token_hash, created_at, authenticated_at, last_seen_at, least(expires_at, last_seen_at + $2::interval), user_agent, client_addr
+		FROM gateway.sessions
+		WHERE user_id = $1 AND expires_at > now() AND last_seen_at > now() - $2::interval
+		ORDER BY last_seen_at DESC, id`, userID, platform.SessionIdleTimeout)
+	if err != nil {
+		return nil, fmt.Errorf("sessions of user %s: %w", userID, outage(err))
+	}
+	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (platform.Session, error) {
+		var ses platform.Session
+		var hash []byte
+		err := row.Scan(&ses.ID, &hash, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.UserAgent, &ses.ClientAddr)
+		if err == nil {
+			ses.TokenHash = [32]byte(hash)
+		}
+		return ses, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("sessions of user %s: %w", userID, outage(err))
+	}
+	return all, nil
+}
+
 // SessionsServed returns those of the sessions that have neither ended nor
 // expired, and whose users are not blocked and have a slice that serves them or
 // none.
 func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (map[[32]byte]bool, error) {
-	keys := make([][]byte, len(hashes))
-	for i := range hashes {
-		keys[i] = hashes[i][:]
-	}
+	keys := byteKeys(hashes)
 	rows, err := s.db.Query(ctx, `
 		SELECT s.token_hash
 		FROM gateway.sessions s
 		JOIN gateway.users u ON u.id = s.user_id AND u.blocked_at IS NULL
 		LEFT JOIN gateway.slices sl ON sl.user_id = s.user_id AND sl.state <> 'gone'
-		WHERE s.token_hash = ANY($1) AND s.expires_at > now() AND (sl.state IS NULL OR sl.state = 'assigned')`, keys)
+		WHERE s.token_hash = ANY($1) AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval
+			AND (sl.state IS NULL OR sl.state = 'assigned')`, keys, platform.SessionIdleTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("sessions served: %w", err)
 	}
@@ -84,10 +114,94 @@ func (s *GatewayStore) DeleteSession(ctx context.Context, tokenHash [32]byte) er
 	return nil
 }
 
+// EndSession ends one of a user's sessions by its id, and returns which it was.
+// Returns ErrNotFound if the user has no such session.
+func (s *GatewayStore) EndSession(ctx context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error) {
+	ended, err := s.endSessions(ctx, userID, `id = $2`, id, by)
+	if err != nil {
+		return [32]byte{}, fmt.Errorf("end session %s: %w", id, err)
+	}
+	if len(ended) == 0 {
+		return [32]byte{}, platform.Errorf(platform.ErrNotFound, "There is no such session.")
+	}
+	return ended[0], nil
+}
+
+// EndOtherSessions ends a user's sessions but for one, and returns which.
+func (s *GatewayStore) EndOtherSessions(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) ([][32]byte, error) {
+	ended, err := s.endSessions(ctx, userID, `token_hash <> $2`, but[:], by)
+	if err != nil {
+		return nil, fmt.Errorf("end other sessions of user %s: %w", userID, err)
+	}
+	return ended, nil
+}
+
+func (s *GatewayStore) endSessions(ctx context.Context, userID, which string, arg any, by platform.AuditEntry) ([][32]byte, error) {
+	var ended [][32]byte
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `DELETE FROM gateway.sessions WHERE user_id = $1 AND `+which+` RETURNING token_hash`, userID, arg)
+		if err != nil {
+			return err
+		}
+		hashes, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
+		if err != nil || len(hashes) == 0 {
+			return err
+		}
+		for _, h := range hashes {
+			ended = append(ended, [32]byte(h))
+		}
+		by.Action, by.After = "session.revoke", snapshot(map[string]int{"sessions": len(ended)})
+		return insertAudit(ctx, tx, aboutUser(by, userID))
+	})
+	return ended, outage(err)
+}
+
+// Reauthenticated notes that the user has just proved who they are, and gives
+// the session another token: one that was stolen before is worth nothing now.
+// Returns ErrNotFound if the session ended.
+func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, session, rotated [32]byte) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return rotate(ctx, tx, userID, session, rotated) })
+	if err != nil {
+		return fmt.Errorf("reauthenticated: %w", outage(err))
+	}
+	return nil
+}
+
+// rotate gives a session another token, and notes the authentication that it
+// comes with.
+func rotate(ctx context.Context, tx pgx.Tx, userID string, session, rotated [32]byte) error {
+	tag, err := tx.Exec(ctx, `
+		UPDATE gateway.sessions SET token_hash = $3, authenticated_at = now(), last_seen_at = now()
+		WHERE user_id = $1 AND token_hash = $2`, userID, session[:], rotated[:])
+	if err == nil && tag.RowsAffected() == 0 {
+		return platform.Errorf(platform.ErrNotFound, "There is no such session.")
+	}
+	return err
+}
+
+// SessionsSeen notes that sessions are in use; those seen lately are left.
+func (s *GatewayStore) SessionsSeen(ctx context.Context, hashes [][32]byte) error {
+	_, err := s.db.Exec(ctx, `UPDATE gateway.sessions SET last_seen_at = now() WHERE token_hash = ANY($1) AND last_seen_at < now() - $2::interval`,
+		byteKeys(hashes), platform.SessionSeenEvery)
+	if err != nil {
+		return fmt.Errorf("sessions seen: %w", outage(err))
+	}
+	return nil
+}
+
+func byteKeys(hashes [][32]byte) [][]byte {
+	keys := make([][]byte, len(hashes))
+	for i := range hashes {
+		keys[i] = hashes[i][:]
+	}
+	return keys
+}
+
 // DeleteExpiredSessions removes what nobody can use any more and returns how
 // many there were.
 func (s *GatewayStore) DeleteExpiredSessions(ctx context.Context) (int64, error) {
-	tag, err := s.db.Exec(ctx, `DELETE FROM gateway.sessions WHERE expires_at <= now()`)
+	tag, err := s.db.Exec(ctx, `DELETE FROM gateway.sessions WHERE expires_at <= now() OR last_seen_at <= now() - $1::interval`,
+		platform.SessionIdleTimeout)
 	if err != nil {
 		return 0, fmt.Errorf("delete expired sessions: %w", err)
 	}

@@ -14,7 +14,7 @@ func TestSessionsEndAndExpire(t *testing.T) {
 	u, _ := b.signUp(t, "ana@example.com")
 	add := func(left time.Duration) [32]byte {
 		h, _ := platform.HashSessionToken(platform.NewSessionToken())
-		if err := b.store.CreateSession(t.Context(), h, u.ID, time.Now().Add(left)); err != nil {
+		if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(left)}); err != nil {
 			t.Fatal(err)
 		}
 		return h

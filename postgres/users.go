@@ -13,8 +13,9 @@ func (s *GatewayStore) UserByEmail(ctx context.Context, email string) (platform.
 	var u platform.User
 	var hash string
 	err := s.db.QueryRow(ctx, `
-		SELECT id::text, email, role, created_at, blocked_at IS NOT NULL, password_hash FROM gateway.users WHERE email = $1`, email).
-		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &u.Blocked, &hash)
+		SELECT id::text, email, email_verified_at IS NOT NULL, role, created_at, blocked_at IS NOT NULL, password_hash
+		FROM gateway.users WHERE email = $1`, email).
+		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked, &hash)
 	if err != nil {
 		return platform.User{}, "", fmt.Errorf("user by e-mail: %w", notFound(err, "There is no such user."))
 	}

@@ -27,6 +27,7 @@ var statuses = map[platform.ErrorCode]int{
 	platform.ErrInvalid:         http.StatusBadRequest,
 	platform.ErrUnauthenticated: http.StatusUnauthorized,
 	platform.ErrForbidden:       http.StatusForbidden,
+	platform.ErrReauthenticate:  http.StatusForbidden,
 	platform.ErrNotFound:        http.StatusNotFound,
 	platform.ErrConflict:        http.StatusConflict,
 	platform.ErrTooLarge:        http.StatusRequestEntityTooLarge,

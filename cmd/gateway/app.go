@@ -78,6 +78,7 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		Store:          postgres.NewGatewayStore(db),
 		Resolver:       resolver,
 		Log:            log,
+		Mailer:         cfg.Mail.mailer(log),
 		PublicURL:      cfg.publicURL,
 		PlatformKey:    cfg.platformKey,
 		TrustedProxies: cfg.TrustedProxies,

@@ -48,6 +48,8 @@ type Config struct {
 	// before it refuses connections.
 	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"2s"`
 
+	Mail MailConfig
+
 	publicURL   *url.URL
 	nomadUI     *url.URL // nil for none
 	platformKey []byte
@@ -146,5 +148,6 @@ func (c *Config) Validate() error {
 	if c.DrainDelay < 0 || c.DrainDelay > time.Minute {
 		fault("DRAIN_DELAY", "%s is not between 0 and 1m", c.DrainDelay)
 	}
+	c.Mail.validate(fault)
 	return errors.Join(errs...)
 }

@@ -11,6 +11,8 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 		"PLATFORM_KEY": "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=", "LISTEN_ADDR": "127.0.0.1:8080",
 		"CONSUL_HTTP_ADDR": "127.0.0.1:8500", "WARM_TARGET": "1", "SLICE_REQUESTS": "64", "SLICE_RATE": "100", "SLICE_BURST": "400", "LOG_LEVEL": "info", "DRAIN_DELAY": "2s",
 		"ADMIN_EMAIL": "", "ADMIN_PASSWORD": "", "TRUSTED_PROXIES": "127.0.0.0/8", "SERVER_TIMING": "", "CONSUL_HTTP_TOKEN": "",
+		"MAIL_FROM": "CRM <crm@example.com>", "MAIL_OUTBOX": "", "SMTP_ADDR": "smtp.example.com:587", "SMTP_TLS": "starttls",
+		"SMTP_USERNAME": "crm", "SMTP_PASSWORD": "hunter2",
 	}
 	cases := []struct{ key, value, named string }{
 		{"", "", ""},
@@ -32,6 +34,13 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 		{"DRAIN_DELAY", "2h", "DRAIN_DELAY"},
 		{"DRAIN_DELAY", "soon", "DRAIN_DELAY"},
 		{"TRUSTED_PROXIES", "nginx", "TRUSTED_PROXIES"},
+		{"MAIL_FROM", "nobody", "MAIL_FROM"},
+		{"MAIL_OUTBOX", "log", "MAIL_OUTBOX"},
+		{"SMTP_ADDR", "smtp.example.com", "SMTP_ADDR"},
+		{"SMTP_ADDR", "smtp.example.com:smtp", "SMTP_ADDR"},
+		{"SMTP_TLS", "none", "SMTP_TLS"},
+		{"SMTP_TLS", "maybe", "SMTP_TLS"},
+		{"SMTP_USERNAME", "", "SMTP_USERNAME"},
 	}
 	for _, c := range cases {
 		t.Run(c.key+"="+c.value, func(t *testing.T) {

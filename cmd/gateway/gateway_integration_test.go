@@ -36,6 +36,7 @@ type testBundle struct {
 	database string
 	admin    *pgxpool.Pool
 	consul   *httptest.Server
+	outbox   string // where the mails of all gateways are
 
 	mu    sync.Mutex
 	addrs map[int]string // guarded by mu; of slices, as the directory has them
@@ -43,7 +44,7 @@ type testBundle struct {
 
 func setup(t *testing.T) *testBundle {
 	t.Helper()
-	b := &testBundle{database: postgrestest.New(t), addrs: make(map[int]string)}
+	b := &testBundle{database: postgrestest.New(t), outbox: t.TempDir(), addrs: make(map[int]string)}
 	var err error
 	if b.admin, err = pgxpool.New(t.Context(), postgrestest.URL(t, b.database, "")); err != nil {
 		t.Fatal(err)
@@ -136,6 +137,7 @@ func (b *testBundle) start(t *testing.T) *gatewayProgram {
 	app, err := Build(Config{
 		ListenAddr: addr, DatabaseURL: postgrestest.URL(t, b.database, postgres.RoleGateway), ConsulHTTPAddr: b.consul.URL,
 		WarmTarget: 1, SliceRequests: 64, SliceRate: 100, SliceBurst: 400, AdminEmail: "admin@example.com", AdminPassword: "correct horse", ServerTiming: true,
+		Mail:      MailConfig{Outbox: b.outbox, From: "CRM <crm@example.com>"},
 		publicURL: public, platformKey: platformKeyForTest,
 	}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {

@@ -5,9 +5,9 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -23,20 +23,23 @@ import (
 // escaped.
 const maxBody = 8 << 10
 
+const maxUserAgent = 300 // characters kept of a browser's name
+
 // Store keeps accounts and sessions.
 type Store interface {
 	SessionStore
+	AccountStore
 
 	// SignUp makes a user with a session and gives them a warm slice, or a
-	// place in the queue: then the slice is zero. Returns ErrConflict if the
-	// address is taken; nothing changed then.
-	SignUp(ctx context.Context, email, passwordHash string, tokenHash [32]byte, expiresAt time.Time) (platform.User, platform.Slice, error)
+	// place in the queue: then the slice is zero. A mail asks them to verify the
+	// address. Returns ErrConflict if it is taken; nothing changed then.
+	SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart) (platform.User, platform.Slice, error)
 
 	// UserByEmail returns a user and the hash of their password. Returns
 	// ErrNotFound if there is none.
 	UserByEmail(ctx context.Context, email string) (platform.User, string, error)
 
-	CreateSession(ctx context.Context, tokenHash [32]byte, userID string, expiresAt time.Time) error
+	CreateSession(ctx context.Context, userID string, start platform.SessionStart) error
 
 	// DeleteSession ends a session; not an error if it does not exist.
 	DeleteSession(ctx context.Context, tokenHash [32]byte) error
@@ -60,16 +63,25 @@ type Service struct {
 	// ServerTiming adds to the answer of a sign-up how long the hash took.
 	ServerTiming bool
 
-	attempts *throttle
+	// MailQueued is told that there is a mail to send.
+	MailQueued func()
+
+	// Devices knows the browsers that users logged in from.
+	Devices *Devices
+
+	limits *limiter
 }
 
 // Register adds the routes.
 func (s *Service) Register(r gin.IRouter) {
-	s.attempts = newThrottle()
+	s.limits = newLimiter()
 	r.POST("/auth/signup", s.signUp)
 	r.POST("/auth/login", s.logIn)
 	r.POST("/auth/logout", s.logOut)
 	r.GET("/auth/me", s.me)
+	s.registerEmail(r)
+	s.registerPassword(r)
+	s.registerSessions(r)
 }
 
 func (s *Service) signUp(c *gin.Context) {
@@ -91,15 +103,15 @@ func (s *Service) signUp(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	start := time.Now()
+	began := time.Now()
 	hash, err := s.Hasher.Hash(r.Context(), in.Password)
 	if err != nil {
 		request.Fail(w, r, err)
 		return
 	}
-	hashed := time.Since(start)
-	token, tokenHash, expires := newSession()
-	user, slice, err := s.Store.SignUp(r.Context(), in.Email, hash, tokenHash, expires)
+	hashed := time.Since(began)
+	token, start := newSession(r)
+	user, slice, err := s.Store.SignUp(r.Context(), in.Email, hash, start)
 	if err != nil {
 		request.Fail(w, r, err)
 		return
@@ -109,13 +121,15 @@ func (s *Service) signUp(c *gin.Context) {
 		result = "hit"
 	}
 	s.Metrics.SignUps.WithLabelValues(result).Inc()
+	s.MailQueued()
 	request.From(r.Context()).UserID = user.ID
 	s.endPrevious(r)
 	if s.ServerTiming {
 		w.Header().Set("Server-Timing", "hash;dur="+strconv.FormatFloat(float64(hashed)/float64(time.Millisecond), 'f', 3, 64))
 	}
-	setCookie(w, token, expires)
-	s.answer(w, r, http.StatusCreated, &Identity{Session: tokenHash, User: user, Slice: slice})
+	setCookie(w, token, start.ExpiresAt)
+	s.Devices.remember(w, r, user.Email)
+	s.answer(w, r, http.StatusCreated, &Identity{Session: start.TokenHash, User: user, Slice: slice})
 }
 
 func (s *Service) logIn(c *gin.Context) {
@@ -130,23 +144,19 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	key := throttleKey{in.Email, request.From(r.Context()).ClientAddr}
-	if wait := s.attempts.take(key); wait > 0 {
-		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
-		request.Fail(w, r, platform.Errorf(platform.ErrTooMany, "Too many attempts. Try again in %d seconds.", int(math.Ceil(wait.Seconds()))))
-		return
-	}
-	user, hash, err := s.Store.UserByEmail(r.Context(), in.Email)
-	if err != nil && platform.CodeOf(err) != platform.ErrNotFound {
+	limits := s.logInLimits(r, in.Email)
+	if err := s.take(w, limits...); err != nil {
+		s.Metrics.LogIns.WithLabelValues("throttled").Inc()
 		request.Fail(w, r, err)
 		return
 	}
-	match, err := s.Hasher.Verify(r.Context(), in.Password, hash)
+	user, match, err := s.checkCredentials(r, in)
 	if err != nil {
 		request.Fail(w, r, err)
 		return
 	}
 	if !match {
+		s.Metrics.LogIns.WithLabelValues("wrong").Inc()
 		request.Fail(w, r, platform.Errorf(platform.ErrUnauthenticated, "The e-mail address or the password is wrong."))
 		return
 	}
@@ -154,21 +164,36 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, ErrBlocked)
 		return
 	}
-	s.attempts.forget(key)
-	token, tokenHash, expires := newSession()
-	if err := s.Store.CreateSession(r.Context(), tokenHash, user.ID, expires); err != nil {
+	s.Metrics.LogIns.WithLabelValues("ok").Inc()
+	s.limits.giveBack(limits...)
+	token, start := newSession(r)
+	if err := s.Store.CreateSession(r.Context(), user.ID, start); err != nil {
 		request.Fail(w, r, err)
 		return
 	}
 	request.From(r.Context()).UserID = user.ID
 	s.endPrevious(r)
-	id, err := s.Sessions.Lookup(r.Context(), tokenHash)
+	id, err := s.Sessions.Lookup(r.Context(), start.TokenHash)
 	if err != nil {
 		request.Fail(w, r, err)
 		return
 	}
-	setCookie(w, token, expires)
+	setCookie(w, token, start.ExpiresAt)
+	s.Devices.remember(w, r, user.Email)
 	s.answer(w, r, http.StatusOK, id)
+}
+
+// checkCredentials takes as long for an account that does not exist.
+func (s *Service) checkCredentials(r *http.Request, in platform.Credentials) (user platform.User, match bool, err error) {
+	var hash string
+	if platform.EmailFault(in.Email) == "" { // else nobody's: the database need not see it
+		user, hash, err = s.Store.UserByEmail(r.Context(), in.Email)
+		if err != nil && platform.CodeOf(err) != platform.ErrNotFound {
+			return user, false, err
+		}
+	}
+	match, err = s.Hasher.Verify(r.Context(), in.Password, hash)
+	return user, match, err
 }
 
 func (s *Service) logOut(c *gin.Context) {
@@ -229,10 +254,19 @@ func (s *Service) endPrevious(r *http.Request) {
 	}
 }
 
-func newSession() (token string, hash [32]byte, expires time.Time) {
+// newSession begins a session for whoever sends the request.
+func newSession(r *http.Request) (token string, start platform.SessionStart) {
 	token = platform.NewSessionToken()
-	hash, _ = platform.HashSessionToken(token)
-	return token, hash, time.Now().Add(SessionLifetime)
+	start.TokenHash, _ = platform.HashSessionToken(token)
+	start.ExpiresAt = time.Now().Add(platform.SessionLifetime)
+	start.ClientAddr = request.From(r.Context()).ClientAddr
+	start.UserAgent = userAgent(r)
+	return token, start
+}
+
+func userAgent(r *http.Request) string {
+	ua := []rune(strings.ToValidUTF8(r.UserAgent(), "\uFFFD"))
+	return string(ua[:min(len(ua), maxUserAgent)])
 }
 
 func decode(w http.ResponseWriter, r *http.Request, in *platform.Credentials) error {

@@ -10,9 +10,6 @@ import (
 // subdomains, without Secure, and with another path.
 const CookieName = "__Host-session"
 
-// SessionLifetime is absolute: however active, a session ends then.
-const SessionLifetime = 30 * 24 * time.Hour
-
 func setCookie(w http.ResponseWriter, token string, expires time.Time) {
 	http.SetCookie(w, &http.Cookie{
 		Name: CookieName, Value: token, Path: "/", Expires: expires, MaxAge: int(time.Until(expires).Seconds()),
@@ -28,12 +25,14 @@ func clearCookie(w http.ResponseWriter) {
 
 // sessionToken returns the value of the session cookie, "" if there is none.
 // Unlike http.Request.Cookie it parses no other cookie and allocates nothing.
-func sessionToken(r *http.Request) string {
+func sessionToken(r *http.Request) string { return cookieValue(r, CookieName) }
+
+func cookieValue(r *http.Request, cookie string) string {
 	for _, line := range r.Header["Cookie"] {
 		for line != "" {
 			var pair string
 			pair, line, _ = strings.Cut(line, ";")
-			if name, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && name == CookieName {
+			if name, value, ok := strings.Cut(strings.TrimSpace(pair), "="); ok && name == cookie {
 				return value
 			}
 		}

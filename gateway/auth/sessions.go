@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,11 +25,13 @@ const (
 // Identity is who sends a request, and the slice that serves them. It is
 // shared between requests: nobody changes it.
 type Identity struct {
-	Session    [32]byte // hash of the token
-	ExpiresAt  time.Time
-	User       platform.User
-	Slice      platform.Slice // zero if the user has none
-	SliceToken string         // by which the slice knows the gateway; "" without a slice
+	Session         [32]byte  // hash of the token
+	SessionID       string    // by which users name it
+	AuthenticatedAt time.Time // when the user last proved who they are
+	ExpiresAt       time.Time
+	User            platform.User
+	Slice           platform.Slice // zero if the user has none
+	SliceToken      string         // by which the slice knows the gateway; "" without a slice
 }
 
 // SessionStore reads sessions from the database.
@@ -53,6 +57,9 @@ type Sessions struct {
 	epoch   uint64                       // guarded by mu; changes with each invalidation
 	entries map[[32]byte]cacheEntry      // guarded by mu
 	byUser  map[string]map[[32]byte]bool // guarded by mu; the keys of entries
+
+	seenMu sync.Mutex
+	seen   map[[32]byte]bool // guarded by seenMu; in use, and not noted in the database yet
 }
 
 type cacheEntry struct {
@@ -66,6 +73,7 @@ func NewSessions(store SessionStore, platformKey []byte, lookups *prometheus.Cou
 		store: store, key: platformKey, now: time.Now,
 		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"),
 		entries: make(map[[32]byte]cacheEntry), byUser: make(map[string]map[[32]byte]bool),
+		seen: make(map[[32]byte]bool),
 	}
 }
 
@@ -163,11 +171,31 @@ func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
 	case err != nil:
 		return nil, platform.Errorf(platform.ErrUnavailable, "Your session cannot be checked right now. Try again shortly.").WithCause(err)
 	}
-	id := &Identity{Session: hash, ExpiresAt: ses.ExpiresAt, User: ses.User, Slice: slice}
+	// A session in use is read again whenever the cache forgets it: often enough
+	// to notice its use here, and not with each request.
+	if s.now().Sub(ses.LastSeenAt) >= platform.SessionSeenEvery {
+		s.seenMu.Lock()
+		s.seen[hash] = true
+		s.seenMu.Unlock()
+	}
+	id := &Identity{
+		Session: hash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt,
+		User: ses.User, Slice: slice,
+	}
 	if slice.Number != 0 {
 		id.SliceToken = platform.SliceToken(s.key, slice.Number, slice.Generation)
 	}
 	return id, nil
+}
+
+// TakeSeen returns the sessions that are in use without the database knowing,
+// each once.
+func (s *Sessions) TakeSeen() [][32]byte {
+	s.seenMu.Lock()
+	defer s.seenMu.Unlock()
+	all := slices.Collect(maps.Keys(s.seen))
+	clear(s.seen)
+	return all
 }
 
 func (s *Sessions) remember(id *Identity, epoch uint64) {

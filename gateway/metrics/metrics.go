@@ -22,6 +22,8 @@ type Metrics struct {
 	SessionCache *prometheus.CounterVec // result: hit, miss
 	Retries      *prometheus.CounterVec // reason: dial, misdirected
 	ListenerUp   prometheus.Gauge
+	Mails        *prometheus.CounterVec // result: sent, retried, given_up, dropped
+	LogIns       *prometheus.CounterVec // result: ok, wrong, throttled
 }
 
 // New returns metrics; sockets says how many are open now.
@@ -60,6 +62,12 @@ func New(sockets func() int) *Metrics {
 		Retries: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "gateway_slice_retries_total", Help: "Requests sent again to another address of their slice, by reason.",
 		}, []string{"reason"}),
+		Mails: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_mails_total", Help: "Attempts to send a mail, by what became of them.",
+		}, []string{"result"}),
+		LogIns: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "gateway_log_ins_total", Help: "Attempts to log in, by result.",
+		}, []string{"result"}),
 		ListenerUp: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_notifications_up", Help: "1 while database notifications arrive and the session cache is in use.",
 		}),

@@ -238,10 +238,15 @@ func (s *Stack) runGateway(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	outbox := ""
+	if s.cfg.Demo() {
+		outbox = "log" // nobody gets mails from a demo
+	}
 	return s.runJob(ctx, "gateway", map[string]any{
 		"image": s.images.gateway, "host_network": "loopback", "public_url": s.cfg.AppURL(),
 		"consul_http_addr": s.cfg.consulAddr(), "nomad_addr": s.cfg.nomadAddr(), "nomad_ui_url": s.cfg.nomadAddr(),
 		"warm_target": s.cfg.WarmTarget, "server_timing": s.cfg.ServerTiming,
+		"mail_outbox": outbox,
 	})
 }
 

@@ -1,0 +1,134 @@
+//go:build integration
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"mime/quotedprintable"
+	"net/http"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"ipnoelp.io/platform/gateway/auth"
+)
+
+var linkToken = regexp.MustCompile(`#token=(\S+)`)
+
+// mail waits for the mail to somebody about something, takes it out of the
+// outbox and returns the token in its link.
+func (b *testBundle) mail(t *testing.T, to, subject string) (token string) {
+	t.Helper()
+	until(t, "a mail about "+subject, func() bool {
+		files, _ := filepath.Glob(filepath.Join(b.outbox, "*.eml"))
+		for _, path := range files {
+			f, err := os.Open(path)
+			if errors.Is(err, fs.ErrNotExist) {
+				continue
+			}
+			m, err := netmail.ReadMessage(f)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+			f.Close()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Header.Get("To") != "<"+to+">" || !strings.Contains(m.Header.Get("Subject"), subject) {
+				continue
+			}
+			os.Remove(path)
+			if found := linkToken.FindSubmatch(body); found != nil {
+				token = string(found[1])
+			}
+			return true
+		}
+		return false
+	})
+	return token
+}
+
+func (p *gatewayProgram) want(t *testing.T, status int, method, path, cookie, body string) (*http.Response, string) {
+	t.Helper()
+	res, got := p.call(t, method, path, cookie, body)
+	if res.StatusCode != status {
+		t.Fatalf("%s %s: %d %s, want %d", method, path, res.StatusCode, got, status)
+	}
+	return res, got
+}
+
+func newCookie(t *testing.T, res *http.Response) string {
+	t.Helper()
+	for _, c := range res.Cookies() {
+		if c.Name == auth.CookieName {
+			return c.Value
+		}
+	}
+	t.Fatal("no session cookie")
+	return ""
+}
+
+func TestAccountsAcrossGateways(t *testing.T) {
+	b := setup(t)
+	number := b.addSlice(t)
+	one, two := b.start(t), b.start(t)
+	cookie, _ := one.signUp(t, "ana@example.com")
+	two.want(t, 200, "POST", "/auth/email/verify", "", fmt.Sprintf(`{"token":%q}`, b.mail(t, "ana@example.com", "Confirm")))
+	until(t, "the other gateway knows", func() bool {
+		_, body := one.call(t, "GET", "/auth/me", cookie, "")
+		return strings.Contains(body, `"email_verified":true`)
+	})
+
+	// The slice hears of the new address, whichever gateway changed it.
+	one.want(t, 200, "GET", "/api/whoami", cookie, "")
+	one.want(t, 202, "POST", "/auth/email/change", cookie, `{"email":"new@example.com","password":"correct horse"}`)
+	two.want(t, 200, "POST", "/auth/email/verify", "", fmt.Sprintf(`{"token":%q}`, b.mail(t, "new@example.com", "Confirm")))
+	b.mail(t, "ana@example.com", "was changed")
+	until(t, "the slice knows", func() bool {
+		_, body := one.call(t, "GET", "/api/whoami", cookie, "")
+		return body == fmt.Sprintf("%d new@example.com", number)
+	})
+
+	// A rotated session is over under its old token, its sockets too.
+	socket := two.dial(t, "/socket.io/?transport=websocket", cookie)
+	res, _ := one.want(t, 204, "POST", "/auth/reauthenticate", cookie, `{"password":"correct horse"}`)
+	rotated := newCookie(t, res)
+	if _, _, err := socket.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+		t.Errorf("socket on the other gateway: %v", err)
+	}
+	until(t, "rotated on the other gateway", func() bool {
+		res, _ := two.call(t, "GET", "/auth/me", cookie, "")
+		return res.StatusCode == 401
+	})
+	two.want(t, 200, "GET", "/auth/me", rotated, "")
+
+	// A reset ends every session.
+	one.want(t, 202, "POST", "/auth/password/reset", "", `{"email":"nobody@example.com"}`)
+	one.want(t, 202, "POST", "/auth/password/reset", "", `{"email":"new@example.com"}`)
+	token := b.mail(t, "new@example.com", "new password")
+	two.want(t, 204, "POST", "/auth/password/reset/confirm", "", fmt.Sprintf(`{"token":%q,"password":"battery staple"}`, token))
+	b.mail(t, "new@example.com", "Your password was changed")
+	until(t, "logged out on the other gateway", func() bool {
+		res, _ := one.call(t, "GET", "/auth/me", rotated, "")
+		return res.StatusCode == 401
+	})
+	res, _ = one.want(t, 200, "POST", "/auth/login", "", `{"email":"new@example.com","password":"battery staple"}`)
+	fresh := newCookie(t, res)
+	if _, body := two.want(t, 200, "GET", "/auth/sessions", fresh, ""); strings.Count(body, `"id"`) != 1 || !strings.Contains(body, `"current":true`) {
+		t.Errorf("sessions %s", body)
+	}
+	until(t, "every mail is noted as sent", func() bool {
+		var left int
+		err := b.admin.QueryRow(t.Context(), `SELECT count(*) FROM gateway.mails WHERE next_attempt_at IS NOT NULL`).Scan(&left)
+		return err == nil && left == 0
+	})
+}

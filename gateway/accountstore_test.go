@@ -1,0 +1,251 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ipnoelp.io/platform"
+)
+
+// memoryMail is a queued mail, or one that is out.
+type memoryMail struct {
+	platform.QueuedMail
+	userID string
+	over   bool
+}
+
+// byEmail and those below are called while holding mu.
+func (s *memoryStore) byEmail(email string) *memoryUser {
+	for i := range s.users {
+		if s.users[i].Email == email {
+			return &s.users[i]
+		}
+	}
+	return nil
+}
+
+func (s *memoryStore) byID(id string) *memoryUser {
+	for i := range s.users {
+		if s.users[i].ID == id {
+			return &s.users[i]
+		}
+	}
+	return &memoryUser{}
+}
+
+func (s *memoryStore) addSession(u platform.User, start platform.SessionStart) {
+	now := time.Now()
+	s.sessions[start.TokenHash] = platform.Session{
+		ID: uuid.NewString(), TokenHash: start.TokenHash, User: u, CreatedAt: now, AuthenticatedAt: now, LastSeenAt: now,
+		ExpiresAt: start.ExpiresAt, UserAgent: start.UserAgent, ClientAddr: start.ClientAddr,
+	}
+}
+
+func (s *memoryStore) queueMail(kind platform.MailKind, userID, to string) {
+	s.mails = append(s.mails, memoryMail{
+		QueuedMail: platform.QueuedMail{ID: int64(len(s.mails) + 1), Kind: kind, Recipient: to, CreatedAt: time.Now()}, userID: userID,
+	})
+}
+
+func (s *memoryStore) useToken(hash [32]byte) (platform.AccountToken, error) {
+	t, ok := s.tokens[hash]
+	if !ok {
+		return t, platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	t.User = s.byID(t.User.ID).User
+	for h, o := range s.tokens {
+		if o.User.ID == t.User.ID && o.Purpose == t.Purpose {
+			delete(s.tokens, h)
+		}
+	}
+	return t, nil
+}
+
+func (s *memoryStore) note(by platform.AuditEntry, action, userID string) {
+	by.Action, by.SubjectType, by.SubjectID = action, "user", userID
+	s.record(by)
+}
+
+func (s *memoryStore) endWhere(match func(platform.Session) bool) (ended [][32]byte) {
+	for h, ses := range s.sessions {
+		if match(ses) {
+			ended = append(ended, h)
+			delete(s.sessions, h)
+		}
+	}
+	return ended
+}
+
+func (s *memoryStore) QueueMail(_ context.Context, kind platform.MailKind, userID, to string) error {
+	s.locked(func() { s.queueMail(kind, userID, to) })
+	return nil
+}
+
+func (s *memoryStore) PasswordHash(_ context.Context, userID string) (hash string, err error) {
+	s.locked(func() { hash = s.byID(userID).hash })
+	return hash, nil
+}
+
+func (s *memoryStore) AccountToken(_ context.Context, hash [32]byte) (platform.AccountToken, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.tokens[hash]
+	if !ok {
+		return t, platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	return t, nil
+}
+
+func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.AuditEntry) (platform.User, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, err := s.useToken(hash)
+	if err != nil {
+		return platform.User{}, err
+	}
+	u := s.byID(t.User.ID)
+	switch {
+	case t.Purpose == platform.MailVerifyEmail && t.Email == u.Email:
+		s.note(by, "user.email_verify", u.ID)
+	case t.Purpose == platform.MailChangeEmail:
+		s.queueMail(platform.MailEmailChanged, u.ID, u.Email)
+		s.note(by, "user.email_change", u.ID)
+	default:
+		return platform.User{}, platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	u.Email, u.EmailVerified = t.Email, true
+	return u.User, nil
+}
+
+func (s *memoryStore) ResetPassword(_ context.Context, hash [32]byte, password string, by platform.AuditEntry) (platform.User, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, err := s.useToken(hash)
+	if err != nil {
+		return platform.User{}, err
+	}
+	u := s.byID(t.User.ID)
+	u.hash, u.EmailVerified = password, true
+	s.endWhere(func(ses platform.Session) bool { return ses.User.ID == u.ID })
+	s.queueMail(platform.MailPasswordChanged, u.ID, u.Email)
+	s.note(by, "user.password_reset", u.ID)
+	return u.User, nil
+}
+
+func (s *memoryStore) ChangePassword(_ context.Context, userID, before, after string, session, rotated [32]byte, by platform.AuditEntry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.byID(userID)
+	if u.hash != before {
+		return platform.Errorf(platform.ErrConflict, "changed")
+	}
+	if err := s.rotate(session, rotated); err != nil {
+		return err
+	}
+	u.hash = after
+	s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.TokenHash != rotated })
+	s.queueMail(platform.MailPasswordChanged, userID, u.Email)
+	s.note(by, "user.password_change", userID)
+	return nil
+}
+
+func (s *memoryStore) rotate(session, rotated [32]byte) error {
+	ses, ok := s.sessions[session]
+	if !ok {
+		return platform.Errorf(platform.ErrNotFound, "no session")
+	}
+	delete(s.sessions, session)
+	ses.TokenHash, ses.AuthenticatedAt = rotated, time.Now()
+	s.sessions[rotated] = ses
+	return nil
+}
+
+func (s *memoryStore) Reauthenticated(_ context.Context, _ string, session, rotated [32]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.rotate(session, rotated)
+}
+
+func (s *memoryStore) ListSessions(_ context.Context, userID string) ([]platform.Session, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []platform.Session
+	for _, ses := range s.sessions {
+		if ses.User.ID == userID {
+			all = append(all, ses)
+		}
+	}
+	return all, nil
+}
+
+func (s *memoryStore) EndSession(_ context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ended := s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.ID == id })
+	if len(ended) == 0 {
+		return [32]byte{}, platform.Errorf(platform.ErrNotFound, "no session")
+	}
+	s.note(by, "session.revoke", userID)
+	return ended[0], nil
+}
+
+func (s *memoryStore) EndOtherSessions(_ context.Context, userID string, but [32]byte, by platform.AuditEntry) ([][32]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	ended := s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.TokenHash != but })
+	s.note(by, "session.revoke", userID)
+	return ended, nil
+}
+
+func (s *memoryStore) SessionsSeen(_ context.Context, hashes [][32]byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, h := range hashes {
+		if ses, ok := s.sessions[h]; ok {
+			ses.LastSeenAt = time.Now()
+			s.sessions[h] = ses
+		}
+	}
+	return nil
+}
+
+func (s *memoryStore) DeleteOldMails(context.Context) error { return nil }
+
+func (s *memoryStore) DueMails(_ context.Context, limit int, _ time.Duration) ([]platform.QueuedMail, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var due []platform.QueuedMail
+	for i := range s.mails {
+		if m := &s.mails[i]; !m.over && m.Attempts == 0 && len(due) < limit {
+			m.Attempts++
+			due = append(due, m.QueuedMail)
+		}
+	}
+	return due, nil
+}
+
+func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, _ time.Time) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.mails[id-1]
+	u := s.byID(m.userID)
+	if m.Kind == platform.MailResetPassword {
+		u = s.byEmail(m.Recipient)
+	}
+	if u == nil || m.Kind == platform.MailVerifyEmail && u.EmailVerified || m.Kind == platform.MailChangeEmail && s.byEmail(m.Recipient) != nil {
+		return platform.Errorf(platform.ErrNotFound, "moot")
+	}
+	s.tokens[hash] = platform.AccountToken{Purpose: m.Kind, Email: m.Recipient, User: u.User}
+	return nil
+}
+
+func (s *memoryStore) MailSent(_ context.Context, id int64) error {
+	s.locked(func() { s.mails[id-1].over = true })
+	return nil
+}
+
+func (s *memoryStore) DropMail(ctx context.Context, id int64) error { return s.MailSent(ctx, id) }
+
+func (s *memoryStore) MailFailed(context.Context, int64, string, time.Time) error { return nil }

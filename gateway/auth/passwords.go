@@ -1,0 +1,216 @@
+package auth
+
+import (
+	"encoding/hex"
+	"net/http"
+	"time"
+
+	"github.com/gin-gonic/gin"
+
+	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/request"
+	"ipnoelp.io/platform/problem"
+)
+
+func (s *Service) registerPassword(r gin.IRouter) {
+	r.POST("/auth/password", s.changePassword)
+	r.POST("/auth/password/reset", s.askForReset)
+	r.POST("/auth/password/reset/confirm", s.resetPassword)
+	r.POST("/auth/reauthenticate", s.reauthenticate)
+}
+
+// checkPassword asks for the password of somebody who is logged in, and returns
+// its hash. Guessing is slow for each session: who has a stolen one does not
+// shut the owner out.
+func (s *Service) checkPassword(w http.ResponseWriter, r *http.Request, id *Identity, field, password string) (string, error) {
+	li := limit{"password|" + hex.EncodeToString(id.Session[:]), 10, 30 * time.Second}
+	if err := s.take(w, li); err != nil {
+		return "", err
+	}
+	hash, err := s.Store.PasswordHash(r.Context(), id.User.ID)
+	if err != nil {
+		return "", err
+	}
+	match, err := s.Hasher.Verify(r.Context(), password, hash)
+	if err != nil {
+		return "", err
+	}
+	if !match {
+		return "", platform.Invalid(platform.FieldError{Field: field, Detail: "is not your password"})
+	}
+	s.limits.giveBack(li)
+	return hash, nil
+}
+
+func (s *Service) changePassword(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	id, err := s.authenticate(r)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	var in struct {
+		Current string `json:"current_password"`
+		New     string `json:"new_password"`
+	}
+	if err := problem.DecodeJSON(w, r, maxBody, &in); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	var fields []platform.FieldError
+	if in.Current == "" {
+		fields = append(fields, platform.FieldError{Field: "current_password", Detail: "is required"})
+	}
+	if d := platform.PasswordFault(in.New, id.User.Email); d != "" {
+		fields = append(fields, platform.FieldError{Field: "new_password", Detail: d})
+	} else if in.New == in.Current {
+		fields = append(fields, platform.FieldError{Field: "new_password", Detail: "must be another than the current one"})
+	}
+	if fields != nil {
+		request.Fail(w, r, platform.Invalid(fields...))
+		return
+	}
+	before, err := s.checkPassword(w, r, id, "current_password", in.Current)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	after, err := s.Hasher.Hash(r.Context(), in.New)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	token, rotated := newToken()
+	by := request.Audit(r.Context(), "", "", "")
+	if err := s.Store.ChangePassword(r.Context(), id.User.ID, before, after, id.Session, rotated, by); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	s.MailQueued()
+	s.Sessions.InvalidateUser(id.User.ID)
+	s.rotated(w, id, token)
+	noContent(w)
+}
+
+// rotated says that a session has another token.
+func (s *Service) rotated(w http.ResponseWriter, id *Identity, token string) {
+	s.SessionEnded(id.Session) // its sockets connect again, with the new token
+	setCookie(w, token, id.ExpiresAt)
+}
+
+func newToken() (token string, hash [32]byte) {
+	token = platform.NewSessionToken()
+	hash, _ = platform.HashSessionToken(token)
+	return token, hash
+}
+
+// askForReset does the same whether or not there is such an account.
+func (s *Service) askForReset(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	var in struct {
+		Email string `json:"email"`
+	}
+	if err := problem.DecodeJSON(w, r, maxBody, &in); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	in.Email = platform.NormalizeEmail(in.Email)
+	if d := platform.EmailFault(in.Email); d != "" {
+		request.Fail(w, r, platform.Invalid(platform.FieldError{Field: "email", Detail: d}))
+		return
+	}
+	if err := s.take(w, limit{"resets|" + network(request.From(r.Context()).ClientAddr), 20, 30 * time.Second}); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	// Who got enough of them gets no more, and nobody else is told.
+	if s.limits.take(mailsToOne(platform.MailResetPassword, in.Email)) == 0 {
+		if err := s.Store.QueueMail(r.Context(), platform.MailResetPassword, "", in.Email); err != nil {
+			request.Fail(w, r, err)
+			return
+		}
+		s.MailQueued()
+	}
+	accepted(w)
+}
+
+func (s *Service) resetPassword(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	var in struct {
+		Token    string `json:"token"`
+		Password string `json:"password"`
+	}
+	hash, err := tokenFrom(w, r, &in, &in.Token)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	// Before the hash, which is dear: is the token good at all?
+	t, err := s.Store.AccountToken(r.Context(), hash)
+	if err == nil && t.Purpose != platform.MailResetPassword {
+		err = errBadToken
+	}
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	if d := platform.PasswordFault(in.Password, t.User.Email); d != "" {
+		request.Fail(w, r, platform.Invalid(platform.FieldError{Field: "password", Detail: d}))
+		return
+	}
+	encoded, err := s.Hasher.Hash(r.Context(), in.Password)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	user, err := s.Store.ResetPassword(r.Context(), hash, encoded, request.Audit(r.Context(), "", "", ""))
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	request.From(r.Context()).UserID = user.ID
+	s.Sessions.InvalidateUser(user.ID)
+	s.MailQueued()
+	s.Devices.remember(w, r, user.Email)
+	noContent(w)
+}
+
+func (s *Service) reauthenticate(c *gin.Context) {
+	w, r := c.Writer, c.Request
+	id, err := s.authenticate(r)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	var in struct {
+		Password string `json:"password"`
+	}
+	if err := problem.DecodeJSON(w, r, maxBody, &in); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	if in.Password == "" {
+		request.Fail(w, r, platform.Invalid(platform.FieldError{Field: "password", Detail: "is required"}))
+		return
+	}
+	if _, err := s.checkPassword(w, r, id, "password", in.Password); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	token, rotated := newToken()
+	err = s.Store.Reauthenticated(r.Context(), id.User.ID, id.Session, rotated)
+	if platform.CodeOf(err) == platform.ErrNotFound {
+		err = errNoSession // it ended meanwhile
+	}
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	s.rotated(w, id, token)
+	noContent(w)
+}
+
+func noContent(w http.ResponseWriter) {
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusNoContent)
+}

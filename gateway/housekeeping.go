@@ -1,0 +1,56 @@
+package gateway
+
+import (
+	"context"
+	"time"
+)
+
+// every calls f now and then until ctx is done.
+func every(ctx context.Context, d time.Duration, f func()) {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f()
+		}
+	}
+}
+
+// expire removes what is over: sessions, tokens, mails.
+func (g *Gateway) expire(ctx context.Context) {
+	every(ctx, expireEvery, func() {
+		ctx, cancel := context.WithTimeout(ctx, expireTimeout)
+		defer cancel()
+		n, err := g.Store.DeleteExpiredSessions(ctx)
+		if err != nil {
+			g.Log.Error("expired sessions were not deleted", "error", err)
+		}
+		if n > 0 {
+			g.Log.Info("expired sessions deleted", "count", n)
+		}
+		if err := g.Store.DeleteOldMails(ctx); err != nil {
+			g.Log.Error("old mails were not deleted", "error", err)
+		}
+	})
+}
+
+// noteSeen writes down which sessions are in use: a session that nobody uses
+// ends. An open socket is use.
+func (g *Gateway) noteSeen(ctx context.Context) {
+	note := func() {
+		seen := append(g.sessions.TakeSeen(), g.sockets.Sessions()...)
+		if len(seen) == 0 {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noteSeenTimeout)
+		defer cancel()
+		if err := g.Store.SessionsSeen(ctx, seen); err != nil {
+			g.Log.Warn("it was not noted which sessions are in use", "count", len(seen), "error", err)
+		}
+	}
+	every(ctx, noteSeenEvery, note)
+	note() // what is left at shutdown
+}

@@ -1,0 +1,187 @@
+package mailing
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ipnoelp.io/platform"
+)
+
+// fakeQueue keeps the contract of Store in memory.
+type fakeQueue struct {
+	mu     sync.Mutex
+	mails  []platform.QueuedMail // guarded by mu
+	next   map[int64]time.Time   // guarded by mu; when it is due
+	moot   map[int64]bool        // guarded by mu
+	tokens map[[32]byte]int64    // guarded by mu
+	ended  map[int64]string      // guarded by mu; sent, given_up, dropped
+}
+
+func newFakeQueue(mails ...platform.QueuedMail) *fakeQueue {
+	q := &fakeQueue{next: map[int64]time.Time{}, moot: map[int64]bool{}, tokens: map[[32]byte]int64{}, ended: map[int64]string{}}
+	for i, m := range mails {
+		m.ID, m.CreatedAt = int64(i+1), time.Now()
+		q.mails = append(q.mails, m)
+	}
+	return q
+}
+
+func (q *fakeQueue) DueMails(_ context.Context, limit int, lease time.Duration) ([]platform.QueuedMail, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	var due []platform.QueuedMail
+	for i := range q.mails {
+		m := &q.mails[i]
+		if q.ended[m.ID] == "" && !q.next[m.ID].After(time.Now()) && len(due) < limit {
+			m.Attempts++
+			q.next[m.ID] = time.Now().Add(lease)
+			due = append(due, *m)
+		}
+	}
+	return due, nil
+}
+
+func (q *fakeQueue) AddMailToken(_ context.Context, id int64, hash [32]byte, _ time.Time) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.moot[id] {
+		return platform.Errorf(platform.ErrNotFound, "moot")
+	}
+	q.tokens[hash] = id
+	return nil
+}
+
+func (q *fakeQueue) end(id int64, how string) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended[id] = how
+	return nil
+}
+
+func (q *fakeQueue) MailSent(_ context.Context, id int64) error { return q.end(id, "sent") }
+func (q *fakeQueue) DropMail(_ context.Context, id int64) error { return q.end(id, "dropped") }
+func (q *fakeQueue) MailFailed(_ context.Context, id int64, _ string, again time.Time) error {
+	if again.IsZero() {
+		return q.end(id, "given_up")
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.next[id] = again
+	return nil
+}
+
+func (q *fakeQueue) how(id int64) string { q.mu.Lock(); defer q.mu.Unlock(); return q.ended[id] }
+
+type fakeMailer struct {
+	mu    sync.Mutex
+	sent  []platform.Mail // guarded by mu
+	fails int             // guarded by mu; so many attempts
+	tries int             // guarded by mu
+}
+
+func (f *fakeMailer) Send(_ context.Context, m platform.Mail) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tries++; f.tries <= f.fails {
+		return errors.New("421 try later")
+	}
+	f.sent = append(f.sent, m)
+	return nil
+}
+
+func run(t *testing.T, q *fakeQueue, m Mailer) (w *Worker, stop func()) {
+	t.Helper()
+	public, _ := url.Parse("https://app.example.com")
+	results := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "mails"}, []string{"result"})
+	w = New(q, m, public, results, slog.New(slog.DiscardHandler))
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); w.Run(ctx) }()
+	return w, func() { cancel(); <-done }
+}
+
+func TestMailsAreSentOnceWithATokenOfTheirOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFakeQueue(
+			platform.QueuedMail{Kind: platform.MailVerifyEmail, Recipient: "ana@example.com"},
+			platform.QueuedMail{Kind: platform.MailResetPassword, Recipient: "nobody@example.com"},
+			platform.QueuedMail{Kind: platform.MailPasswordChanged, Recipient: "ana@example.com"},
+		)
+		q.moot[2] = true
+		m := &fakeMailer{}
+		w, stop := run(t, q, m)
+		w.Wake()
+		synctest.Wait()
+		time.Sleep(24 * time.Hour)
+		stop()
+		if len(m.sent) != 2 || q.how(1) != "sent" || q.how(2) != "dropped" || q.how(3) != "sent" {
+			t.Fatalf("sent %v, ended %v", m.sent, q.ended)
+		}
+		link := regexp.MustCompile(`https://app\.example\.com/verify-email#token=(\S+)`).FindStringSubmatch(m.sent[0].Text)
+		if link == nil {
+			t.Fatalf("no link in %q", m.sent[0].Text)
+		}
+		if hash, ok := platform.HashSessionToken(link[1]); !ok || q.tokens[hash] != 1 {
+			t.Error("the token in the link is not the one that is stored")
+		}
+		if strings.Contains(m.sent[1].Text, "token") || m.sent[1].To != "ana@example.com" {
+			t.Errorf("mail %+v", m.sent[1])
+		}
+	})
+}
+
+func TestMailsAreTriedAgain(t *testing.T) {
+	for name, c := range map[string]struct {
+		fails int
+		ends  string
+	}{"a few times": {5, "sent"}, "for a day": {1000, "given_up"}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				q := newFakeQueue(platform.QueuedMail{Kind: platform.MailResetPassword, Recipient: "ana@example.com"})
+				m := &fakeMailer{fails: c.fails}
+				_, stop := run(t, q, m)
+				time.Sleep(48 * time.Hour)
+				stop()
+				if q.how(1) != c.ends || len(q.tokens) != m.tries {
+					t.Errorf("%s after %d attempts with %d tokens, want %s", q.how(1), m.tries, len(q.tokens), c.ends)
+				}
+				if m.tries > 60 {
+					t.Errorf("%d attempts in a day", m.tries)
+				}
+			})
+		})
+	}
+}
+
+func TestWithoutAMailerNothingIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFakeQueue(platform.QueuedMail{Kind: platform.MailResetPassword})
+		w, stop := run(t, q, nil)
+		w.Wake()
+		time.Sleep(time.Hour)
+		stop()
+		if q.mails[0].Attempts != 0 {
+			t.Error("an attempt was made")
+		}
+	})
+}
+
+func TestEveryKindHasAText(t *testing.T) {
+	public, _ := url.Parse("https://app.example.com")
+	for _, k := range []platform.MailKind{platform.MailVerifyEmail, platform.MailChangeEmail, platform.MailResetPassword, platform.MailEmailChanged, platform.MailPasswordChanged} {
+		m := write(platform.QueuedMail{Kind: k, Recipient: "ana@example.com"}, public, "TOKEN")
+		if m.Subject == "" || m.Text == "" || strings.Contains(m.Text, "TOKEN") != (k.TokenLifetime() > 0) {
+			t.Errorf("%s: %+v", k, m)
+		}
+	}
+}

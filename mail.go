@@ -1,0 +1,57 @@
+package platform
+
+import "time"
+
+// Mail is one message to one person.
+type Mail struct {
+	ID      int64 // the same for each attempt to send it
+	To      string
+	Subject string
+	Text    string
+}
+
+// MailKind is an occasion to write to a user.
+type MailKind string
+
+const (
+	MailVerifyEmail     MailKind = "verify_email"     // with a token: proves the account's address
+	MailChangeEmail     MailKind = "change_email"     // with a token, to the new address
+	MailResetPassword   MailKind = "reset_password"   // with a token
+	MailEmailChanged    MailKind = "email_changed"    // to the old address
+	MailPasswordChanged MailKind = "password_changed" // tells that it was changed or reset
+)
+
+// QueuedMail is a mail that is to be sent. Its text is made when it is sent.
+type QueuedMail struct {
+	ID        int64
+	Kind      MailKind
+	Recipient string
+	CreatedAt time.Time
+	Attempts  int // this one included
+}
+
+// How long the tokens in mails are good.
+const (
+	VerifyEmailLifetime   = 24 * time.Hour
+	ResetPasswordLifetime = time.Hour
+)
+
+// TokenLifetime returns how long the token in a mail is good; 0 for a kind that
+// has none.
+func (k MailKind) TokenLifetime() time.Duration {
+	switch k {
+	case MailVerifyEmail, MailChangeEmail:
+		return VerifyEmailLifetime
+	case MailResetPassword:
+		return ResetPasswordLifetime
+	default:
+		return 0
+	}
+}
+
+// AccountToken is what a token from a mail stands for.
+type AccountToken struct {
+	Purpose MailKind
+	Email   string // the address that it was sent to
+	User    User
+}
