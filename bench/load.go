@@ -68,15 +68,15 @@ func newLoader(addr string, requests [][]byte) (*loader, error) {
 
 func (l *loader) close() {
 	for _, c := range l.conns {
-		syscall.Close(c.fd)
+		_ = syscall.Close(c.fd)
 	}
-	syscall.Close(l.epoll)
+	_ = syscall.Close(l.epoll)
 }
 
 // connect opens the connection anew and sends its request.
 func (l *loader) connect(c *loadConn) error {
 	if c.fd >= 0 {
-		syscall.Close(c.fd)
+		_ = syscall.Close(c.fd)
 	}
 	var err error
 	if c.fd, err = syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0); err != nil {

@@ -108,7 +108,7 @@ func (p *program) listens(ctx context.Context, addr string) error {
 }
 
 func (p *program) stop() {
-	p.cmd.Process.Signal(p.stops)
+	_ = p.cmd.Process.Signal(p.stops) // it may have ended
 	select {
 	case <-p.ended:
 	case <-time.After(programStopTimeout):

@@ -125,7 +125,9 @@ func (u *upstream) socket(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		if op != opText { // the answer to a ping is text
-			conn.Write(frame(op, false, payload))
+			if _, err := conn.Write(frame(op, false, payload)); err != nil {
+				return
+			}
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/proxy"
 )
 
 // BenchmarkTenantRequest is the gateway's whole way of a request to a slice and
@@ -82,6 +83,7 @@ func newBenchGateway(b *testing.B) *gateway.Gateway {
 	g, err := gateway.New(gateway.Options{
 		Store: benchStore{}, Resolver: fixedAddress(startBenchSlice(b)), Log: slog.New(slog.NewJSONHandler(io.Discard, nil)),
 		PublicURL: public, PlatformKey: platformKeyForTest, TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}, WarmTarget: 1,
+		SliceLimits: proxy.Limits{Requests: 64, Rate: 1e6, Burst: 1e6},
 	})
 	if err != nil {
 		b.Fatal(err)
