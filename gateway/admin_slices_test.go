@@ -187,3 +187,52 @@ func TestRetiredSlice(t *testing.T) {
 	res, body = b.call(t, "POST", "/admin/slices/9/retire", cookie, `{"confirm":"slice-9"}`, nil)
 	wantProblem(t, res, body, 404)
 }
+
+func TestPoolNodesAndCapacity(t *testing.T) {
+	b, c := withSlice(t)
+	cookie := b.admin(t)
+	get := func(path string) string {
+		t.Helper()
+		res, body := b.call(t, "GET", path, cookie, "", nil)
+		if res.StatusCode != 200 {
+			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+		return body
+	}
+	if got := get("/admin/pool"); !strings.Contains(got, `"target":2`) || !strings.Contains(got, `"total":3,"hits":2,"misses":1,"wait_p50_seconds":1,"wait_p95_seconds":2,"wait_max_seconds":3`) {
+		t.Errorf("pool %s", got)
+	}
+	if got := get("/admin/nodes"); !strings.Contains(got, `"name":"n1"`) || !strings.Contains(got, `"slices":1,"reserved_memory_mib":256`) {
+		t.Errorf("nodes %s", got)
+	}
+	for in, field := range map[string]string{`{"warm_target":0}`: "warm_target", `{"warm_target":"x"}`: "warm_target", `{"warm_target":1.5}`: "warm_target", `{"price":-1}`: "price", `{"node_cost":1e30}`: "node_cost",
+		`{"currency":"eur"}`: "currency", `{"currency":"\u0000AB"}`: "currency", `{"pool":1}`: "pool"} {
+		res, body := b.call(t, "PATCH", "/admin/settings", cookie, in, nil)
+		wantProblem(t, res, body, 400, field)
+	}
+	if got := get("/admin/settings"); got != `{"warm_target":null,"node_cost":0,"price":0,"currency":"EUR"}` && strings.TrimSpace(got) != `{"warm_target":null,"node_cost":0,"price":0,"currency":"EUR"}` {
+		t.Errorf("settings %s", got)
+	}
+	if res, body := b.call(t, "PATCH", "/admin/settings", cookie, `{"warm_target":7,"node_cost":4000,"price":1500}`, nil); res.StatusCode != 200 || !strings.Contains(body, `"warm_target":7`) {
+		t.Errorf("settings: %d %s", res.StatusCode, body)
+	}
+	if got := get("/admin/pool"); !strings.Contains(got, `"target":7`) {
+		t.Errorf("pool %s", got)
+	}
+	if got := get("/admin/capacity"); !strings.Contains(got, `"memory_median_bytes":251658240`) || !strings.Contains(got, `"break_even_users":3`) || !strings.Contains(got, `"maximum_slices":18`) {
+		t.Errorf("capacity %s", got)
+	}
+	if res, body := b.call(t, "PATCH", "/admin/settings", cookie, `{"warm_target":null}`, nil); res.StatusCode != 200 || !strings.Contains(body, `"warm_target":null,"node_cost":4000`) {
+		t.Errorf("settings: %d %s", res.StatusCode, body)
+	}
+	if got := get("/admin/audit?action=settings.change"); strings.Count(got, `"id"`) != 2 {
+		t.Errorf("audit %s", got)
+	}
+	c.mu.Lock()
+	c.down = platform.Errorf(platform.ErrUnavailable, "Nomad is down.")
+	c.mu.Unlock()
+	for _, path := range []string{"/admin/nodes", "/admin/capacity"} {
+		res, body := b.call(t, "GET", path, cookie, "", nil)
+		wantProblem(t, res, body, 503)
+	}
+}

@@ -21,6 +21,7 @@ type memoryStore struct {
 	audit    []platform.AuditEntry              // guarded by mu; by id - 1
 	mails    []memoryMail                       // guarded by mu
 	tokens   map[[32]byte]platform.AccountToken // guarded by mu
+	settings platform.Settings                  // guarded by mu
 	down     error                              // guarded by mu
 }
 
@@ -35,7 +36,7 @@ type memoryUser struct {
 func testUserID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func newMemoryStore() *memoryStore {
-	return &memoryStore{sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken)}
+	return &memoryStore{settings: platform.Settings{Currency: "EUR"}, sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken)}
 }
 
 func (s *memoryStore) locked(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }
@@ -390,4 +391,27 @@ func (s *memoryStore) RetireSlice(_ context.Context, number int, by platform.Aud
 	sl.State, sl.UserID = platform.SliceRetiring, ""
 	s.record(by)
 	return nil
+}
+
+func (s *memoryStore) ClaimHistory(_ context.Context, since time.Time) (platform.ClaimHistory, error) {
+	return platform.ClaimHistory{Claims: 3, Hits: 2, WaitP50: time.Second, WaitP95: 2 * time.Second, WaitMax: 3 * time.Second,
+		Hours: []platform.ClaimHour{{At: since, Claims: 3, Hits: 2}}}, nil
+}
+
+func (s *memoryStore) Settings(context.Context) (platform.Settings, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings, nil
+}
+
+func (s *memoryStore) UpdateSettings(_ context.Context, change func(*platform.Settings) error, by platform.AuditEntry) (platform.Settings, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	set := s.settings
+	if err := change(&set); err != nil {
+		return platform.Settings{}, err
+	}
+	s.settings = set
+	s.record(by)
+	return set, nil
 }

@@ -23,6 +23,7 @@ const (
 	ChannelQueue    = "gateway_queue"    // no payload
 	ChannelSessions = "gateway_sessions" // payload: ParseSessionNotification
 	ChannelUsers    = "gateway_users"    // payload: ParseUserNotification
+	ChannelSettings = "gateway_settings" // no payload
 )
 
 const (

@@ -30,8 +30,8 @@ func (s *ProvisionerStore) Pool(ctx context.Context, generation int64, gone []in
 	snapshot := pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}
 	err := pgx.BeginTxFunc(ctx, s.db, snapshot, func(tx pgx.Tx) error {
 		b := &pgx.Batch{}
-		b.Queue(`SELECT now(), (SELECT count(*) FROM gateway.queue)`).QueryRow(func(row pgx.Row) error {
-			return row.Scan(&p.Now, &p.Queued)
+		b.Queue(`SELECT now(), (SELECT count(*) FROM gateway.queue), coalesce((SELECT warm_target FROM gateway.settings), 0)`).QueryRow(func(row pgx.Row) error {
+			return row.Scan(&p.Now, &p.Queued, &p.Target)
 		})
 		b.Queue(`
 			SELECT number, state, generation, coalesce(user_id::text, ''), failure, requested_at, state_changed_at

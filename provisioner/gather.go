@@ -39,6 +39,9 @@ func (r *run) gather() (Snapshot, error) {
 	if s.Pool, err = o.Records.Pool(ctx, r.generation, slices.Sorted(maps.Keys(s.numbers()))); err != nil {
 		return Snapshot{}, fmt.Errorf("gather: records: %w", err)
 	}
+	if s.Target > 0 {
+		s.WarmTarget = s.Target
+	}
 	var starting []int
 	for _, sl := range s.Slices {
 		if sl.State == platform.SliceProvisioning && s.running(sl.Number) {

@@ -34,6 +34,7 @@ type Pool struct {
 	Now    time.Time        // the database's clock, which the records' times come from
 	Slices []platform.Slice // all that are not gone, and those asked for; by number
 	Queued int              // users who wait for a slice
+	Target int              // slices to keep warm as an admin set it; 0 when none did
 
 	// Slices of the current generation that failed since one last became warm.
 	Failures    int

@@ -154,7 +154,7 @@ type listener struct {
 func (l listener) Watch(ctx context.Context, wake func()) error {
 	pg := postgres.Listener{
 		URL:       l.url,
-		Channels:  []string{postgres.ChannelSlices, postgres.ChannelQueue},
+		Channels:  []string{postgres.ChannelSlices, postgres.ChannelQueue, postgres.ChannelSettings},
 		Connected: func(context.Context) { wake() },
 		Notified:  func(string, string) { wake() },
 		Log:       l.log,

@@ -5,6 +5,7 @@ import (
 	"context"
 	"log/slog"
 	"net/url"
+	"time"
 
 	"github.com/gin-gonic/gin"
 
@@ -22,6 +23,16 @@ type Store interface {
 	// highest), with the e-mail addresses of their users by user id. An empty
 	// state means all.
 	ListSlices(ctx context.Context, state platform.SliceState, before, limit int) ([]platform.Slice, map[string]string, error)
+
+	// ClaimHistory returns how users got their slices since some time.
+	ClaimHistory(ctx context.Context, since time.Time) (platform.ClaimHistory, error)
+
+	// Settings returns what admins changed.
+	Settings(ctx context.Context) (platform.Settings, error)
+
+	// UpdateSettings applies change to the settings and returns them. What
+	// change returns as an error is returned; nothing changed then.
+	UpdateSettings(ctx context.Context, change func(*platform.Settings) error, by platform.AuditEntry) (platform.Settings, error)
 
 	// Slice returns one slice and its user's e-mail address, "" if it has none.
 	// Returns ErrNotFound if there never was such a slice.
@@ -83,6 +94,10 @@ func (s *Service) Register(r gin.IRouter) {
 	s.asker = &asker{resolver: s.Resolver, key: s.PlatformKey}
 	g := r.Group("/admin", s.requireAdmin)
 	g.GET("/pool", s.pool)
+	g.GET("/nodes", s.nodes)
+	g.GET("/capacity", s.capacity)
+	g.GET("/settings", s.settings)
+	g.PATCH("/settings", s.changeSettings)
 	g.GET("/slices", s.slices)
 	g.GET("/slices/:number", s.slice)
 	g.GET("/slices/:number/log", s.logTail)

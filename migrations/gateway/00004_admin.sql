@@ -1,4 +1,4 @@
--- What admins do: block and delete accounts.
+-- What admins do: block and delete accounts, and change settings.
 
 -- +goose Up
 -- A blocked user's sessions stay until the account is unblocked: they tell who
@@ -29,7 +29,33 @@ END $$;
 CREATE TRIGGER users_notify AFTER INSERT OR DELETE OR UPDATE OF email, role, blocked_at ON gateway.users
     FOR EACH ROW EXECUTE FUNCTION gateway.notify_user();
 
+-- What admins change while everything runs: one row.
+CREATE TABLE gateway.settings (
+    only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    warm_target integer CHECK (warm_target BETWEEN 1 AND 1000), -- NULL: as the programs are configured
+    node_cost   bigint  NOT NULL DEFAULT 0 CHECK (node_cost >= 0), -- a month, in hundredths of the currency
+    price       bigint  NOT NULL DEFAULT 0 CHECK (price >= 0),     -- likewise
+    currency    text    NOT NULL DEFAULT 'EUR'
+);
+INSERT INTO gateway.settings DEFAULT VALUES;
+
+-- Payload of gateway_settings: none.
+-- +goose StatementBegin
+CREATE FUNCTION gateway.notify_settings() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('gateway_settings', '');
+    RETURN NULL;
+END $$;
+-- +goose StatementEnd
+CREATE TRIGGER settings_notify AFTER UPDATE ON gateway.settings
+    FOR EACH STATEMENT EXECUTE FUNCTION gateway.notify_settings();
+
+GRANT SELECT, UPDATE ON gateway.settings TO gateway;
+GRANT SELECT ON gateway.settings TO provisioner;
+
 -- +goose Down
+DROP TABLE gateway.settings;
+DROP FUNCTION gateway.notify_settings;
 DROP TRIGGER users_notify ON gateway.users;
 DROP FUNCTION gateway.notify_user;
 DROP INDEX gateway.claims_user_id;
