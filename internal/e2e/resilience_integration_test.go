@@ -11,9 +11,12 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/gorilla/websocket"
 	nomad "github.com/hashicorp/nomad/api"
 
 	"ipnoelp.io/platform"
@@ -120,49 +123,107 @@ func (b *bundle) sliceAlloc(t testing.TB, number int) *nomad.AllocationListStub 
 	return newest
 }
 
-// The gateways are restarted one after the other: who is logged in stays so.
-func TestSessionsOutliveTheGateway(t *testing.T) {
+// One gateway after the other is replaced while users work: no request fails,
+// who is logged in stays so, and sockets are told to come back.
+func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 	b := setup(t)
 	u := b.signUp(t)
+	b.askEachGateway(t, u)
+
+	ctx, stop := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer stop()
+	var requests, reconnects atomic.Int64
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				for _, r := range []struct {
+					method, path string
+					status       int
+				}{{"GET", "/auth/me", 200}, {"GET", "/api/whatsapp", 200}, {"POST", "/api/chats/1@c.us/read", 404}} {
+					a, err := u.try(context.WithoutCancel(ctx), r.method, r.path, nil)
+					if err != nil || a.status != r.status {
+						t.Errorf("%s %s: %d %s, %v; want %d", r.method, r.path, a.status, a.body, err, r.status)
+					}
+					requests.Add(1)
+				}
+				select {
+				case <-ctx.Done():
+				case <-time.After(50 * time.Millisecond):
+				}
+			}
+		})
+	}
+	for range 4 {
+		wg.Go(func() {
+			for ctx.Err() == nil {
+				conn, res, err := u.dialSocketIO(nil)
+				if err != nil {
+					t.Errorf("socket: %v, %v", res, err)
+					return
+				}
+				end := context.AfterFunc(ctx, func() { conn.Close() })
+				err = conn.WriteMessage(websocket.TextMessage, []byte("40"))
+				for err == nil {
+					var message []byte
+					if _, message, err = conn.ReadMessage(); err == nil && string(message) == "2" {
+						err = conn.WriteMessage(websocket.TextMessage, []byte("3")) // Engine.IO's ping
+					}
+				}
+				end()
+				conn.Close()
+				if ctx.Err() == nil {
+					if !websocket.IsCloseError(err, websocket.CloseGoingAway) {
+						t.Errorf("a socket ended with %v, want 1001", err)
+					}
+					reconnects.Add(1)
+				}
+			}
+		})
+	}
+
 	allocs, _, err := b.Nomad().Jobs().Allocations("gateway", false, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	restarted := 0
+	replaced := 0
 	for _, a := range allocs {
-		if a.ClientStatus != nomad.AllocClientStatusRunning {
+		if a.ClientStatus != nomad.AllocClientStatusRunning || a.DesiredStatus != nomad.AllocDesiredStatusRun {
 			continue
 		}
 		full, _, err := b.Nomad().Allocations().Info(a.ID, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := b.Nomad().Allocations().Restart(full, "", nil); err != nil {
+		if _, err := b.Nomad().Allocations().Stop(full, nil); err != nil {
 			t.Fatal(err)
 		}
-		restarted++
-		eventually(t, 60*time.Second, func() error {
+		replaced++
+		eventually(t, 120*time.Second, func() error {
+			old, _, err := b.Nomad().Allocations().Info(a.ID, nil)
+			if err != nil {
+				return err
+			}
+			if old.ClientStatus == nomad.AllocClientStatusRunning {
+				return fmt.Errorf("the old gateway still runs")
+			}
 			entries, _, err := b.Consul().Health().Service("gateway", "", true, nil)
 			if err != nil {
 				return err
 			}
-			if len(entries) < 2 {
+			if len(entries) != 2 {
 				return fmt.Errorf("%d gateways pass", len(entries))
 			}
 			return nil
 		})
 	}
-	if restarted < 2 {
-		t.Fatalf("%d gateways restarted, want 2", restarted)
+	stop()
+	wg.Wait()
+	if replaced != 2 || requests.Load() < 100 || reconnects.Load() < 4 {
+		t.Errorf("%d gateways replaced, %d requests, %d reconnects", replaced, requests.Load(), reconnects.Load())
 	}
-	eventually(t, 20*time.Second, func() error {
-		for _, path := range []string{"/auth/me", "/api/whatsapp"} {
-			if a := u.do("GET", path, nil); a.status != http.StatusOK {
-				return fmt.Errorf("%s: %d: %s", path, a.status, a.body)
-			}
-		}
-		return nil
-	})
+	t.Logf("%d requests, %d reconnects", requests.Load(), reconnects.Load())
 }
 
 // Without Consul for a minute, slices that the gateways know stay reachable.
