@@ -13,6 +13,7 @@ type ErrorCode string
 const (
 	ErrInvalid         ErrorCode = "invalid"         // the input is wrong; nothing changed
 	ErrUnauthenticated ErrorCode = "unauthenticated" // no or an expired session
+	ErrSecondFactor    ErrorCode = "second_factor"   // the password was right; a code is asked for
 	ErrForbidden       ErrorCode = "forbidden"       // authenticated, but not allowed
 	ErrReauthenticate  ErrorCode = "reauthenticate"  // allowed, once the password is given again
 	ErrNotFound        ErrorCode = "not_found"       // no such thing, or not the caller's

@@ -24,6 +24,8 @@ require (
 
 require github.com/wneessen/go-mail v0.8.1
 
+require github.com/pquerna/otp v1.5.0
+
 require (
 	github.com/getkin/kin-openapi v0.153.0
 	github.com/go-openapi/jsonpointer v0.22.5 // indirect

@@ -143,6 +143,7 @@ func (g *Gateway) newRouter() http.Handler {
 		Store: g.Store, Sessions: g.sessions, Hasher: g.hasher, Metrics: g.metrics, Log: g.Log,
 		SessionEnded: g.SessionEnded, ServerTiming: g.ServerTiming,
 		MailQueued: g.mails.Wake, Devices: auth.NewDevices(g.PlatformKey),
+		PlatformKey: g.PlatformKey, Issuer: g.PublicURL.Hostname(),
 	}
 	accounts.Register(r)
 	events := &queue.Events{

@@ -22,6 +22,7 @@ type memoryStore struct {
 	mails    []memoryMail                       // guarded by mu
 	tokens   map[[32]byte]platform.AccountToken // guarded by mu
 	settings platform.Settings                  // guarded by mu
+	factors  map[string]*memoryFactor           // guarded by mu; by user id
 	down     error                              // guarded by mu
 }
 
@@ -36,7 +37,10 @@ type memoryUser struct {
 func testUserID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) }
 
 func newMemoryStore() *memoryStore {
-	return &memoryStore{settings: platform.Settings{Currency: "EUR"}, sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken)}
+	return &memoryStore{
+		settings: platform.Settings{Currency: "EUR"}, factors: make(map[string]*memoryFactor),
+		sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken),
+	}
 }
 
 func (s *memoryStore) locked(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }

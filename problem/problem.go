@@ -26,6 +26,7 @@ type Details struct {
 var statuses = map[platform.ErrorCode]int{
 	platform.ErrInvalid:         http.StatusBadRequest,
 	platform.ErrUnauthenticated: http.StatusUnauthorized,
+	platform.ErrSecondFactor:    http.StatusUnauthorized,
 	platform.ErrForbidden:       http.StatusForbidden,
 	platform.ErrReauthenticate:  http.StatusForbidden,
 	platform.ErrNotFound:        http.StatusNotFound,

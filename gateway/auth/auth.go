@@ -29,6 +29,7 @@ const maxUserAgent = 300 // characters kept of a browser's name
 type Store interface {
 	SessionStore
 	AccountStore
+	SecondFactorStore
 
 	// SignUp makes a user with a session and gives them a warm slice, or a
 	// place in the queue: then the slice is zero. A mail asks them to verify the
@@ -69,12 +70,19 @@ type Service struct {
 	// Devices knows the browsers that users logged in from.
 	Devices *Devices
 
-	limits *limiter
+	PlatformKey []byte // what is sealed is sealed with keys derived from it
+	Issuer      string // names us in authenticator apps
+
+	limits  *limiter
+	secrets sealer // of second factors, in the database
+	logIns  sealer // of log-ins that are half-way, in a cookie
 }
 
 // Register adds the routes.
 func (s *Service) Register(r gin.IRouter) {
 	s.limits = newLimiter()
+	s.secrets = newSealer(s.PlatformKey, "second factor")
+	s.logIns = newSealer(s.PlatformKey, "log-in")
 	r.POST("/auth/signup", s.signUp)
 	r.POST("/auth/login", s.logIn)
 	r.POST("/auth/logout", s.logOut)
@@ -82,6 +90,7 @@ func (s *Service) Register(r gin.IRouter) {
 	s.registerEmail(r)
 	s.registerPassword(r)
 	s.registerSessions(r)
+	s.registerTOTP(r)
 }
 
 func (s *Service) signUp(c *gin.Context) {
@@ -150,7 +159,7 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	user, match, err := s.checkCredentials(r, in)
+	user, hash, match, err := s.checkCredentials(r, in)
 	if err != nil {
 		request.Fail(w, r, err)
 		return
@@ -164,8 +173,17 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, ErrBlocked)
 		return
 	}
-	s.Metrics.LogIns.WithLabelValues("ok").Inc()
 	s.limits.giveBack(limits...)
+	if asked, err := s.askForCode(w, r, user, hash); asked || err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	s.beginSession(w, r, user)
+}
+
+// beginSession ends a log-in: the user has proved who they are.
+func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User) {
+	s.Metrics.LogIns.WithLabelValues("ok").Inc()
 	token, start := newSession(r)
 	if err := s.Store.CreateSession(r.Context(), user.ID, start); err != nil {
 		request.Fail(w, r, err)
@@ -184,16 +202,15 @@ func (s *Service) logIn(c *gin.Context) {
 }
 
 // checkCredentials takes as long for an account that does not exist.
-func (s *Service) checkCredentials(r *http.Request, in platform.Credentials) (user platform.User, match bool, err error) {
-	var hash string
+func (s *Service) checkCredentials(r *http.Request, in platform.Credentials) (user platform.User, hash string, match bool, err error) {
 	if platform.EmailFault(in.Email) == "" { // else nobody's: the database need not see it
 		user, hash, err = s.Store.UserByEmail(r.Context(), in.Email)
 		if err != nil && platform.CodeOf(err) != platform.ErrNotFound {
-			return user, false, err
+			return user, "", false, err
 		}
 	}
 	match, err = s.Hasher.Verify(r.Context(), in.Password, hash)
-	return user, match, err
+	return user, hash, match, err
 }
 
 func (s *Service) logOut(c *gin.Context) {

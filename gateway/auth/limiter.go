@@ -72,6 +72,13 @@ func (l *limiter) giveBack(limits ...limit) {
 	}
 }
 
+// forget is called after a success that no guesser can have.
+func (l *limiter) forget(li limit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.buckets, li.key)
+}
+
 // left returns the attempts that are left. The caller holds mu.
 func (l *limiter) left(li limit, now time.Time) float64 {
 	b, ok := l.buckets[li.key]

@@ -184,6 +184,7 @@ func (s *Service) reauthenticate(c *gin.Context) {
 	}
 	var in struct {
 		Password string `json:"password"`
+		Code     string `json:"code"` // for who has a second factor
 	}
 	if err := problem.DecodeJSON(w, r, maxBody, &in); err != nil {
 		request.Fail(w, r, err)
@@ -194,6 +195,10 @@ func (s *Service) reauthenticate(c *gin.Context) {
 		return
 	}
 	if _, err := s.checkPassword(w, r, id, "password", in.Password); err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	if err := s.checkSecondFactor(w, r, id.User, in.Code); err != nil {
 		request.Fail(w, r, err)
 		return
 	}
@@ -208,6 +213,28 @@ func (s *Service) reauthenticate(c *gin.Context) {
 	}
 	s.rotated(w, id, token)
 	noContent(w)
+}
+
+// checkSecondFactor asks for a code where the user has a second factor.
+func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user platform.User, code string) error {
+	f, err := s.Store.SecondFactor(r.Context(), user.ID)
+	if err != nil || f.Secret == nil {
+		return err
+	}
+	if code == "" {
+		return platform.Invalid(platform.FieldError{Field: "code", Detail: "is required"})
+	}
+	if err := s.take(w, codeLimit(user.ID)); err != nil {
+		return err
+	}
+	ok, err := s.checkCode(r, user, f, code)
+	if err == nil && !ok {
+		err = errWrongCode
+	}
+	if err == nil {
+		s.limits.forget(codeLimit(user.ID))
+	}
+	return err
 }
 
 func noContent(w http.ResponseWriter) {
