@@ -161,6 +161,7 @@ job "gateway" {
         WARM_TARGET      = var.warm_target
         TRUSTED_PROXIES  = var.trusted_proxies
         SERVER_TIMING    = var.server_timing
+        GOMEMLIMIT       = "128MiB" # below the limit: the hash worker is beside it
         MAIL_FROM        = var.mail_from
         MAIL_OUTBOX      = var.mail_outbox
         SMTP_ADDR        = var.smtp_addr
