@@ -18,6 +18,7 @@ type Session struct {
 	ExpiresAt       time.Time // the earlier of the idle and the absolute end
 	UserAgent       string
 	ClientAddr      string // IP address at log-in
+	ImpersonatorID  string // of the admin who acts for the user; "" for the user's own
 }
 
 const (

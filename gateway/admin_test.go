@@ -6,8 +6,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/auth"
 )
 
 // admin returns the cookie of an admin's session.
@@ -207,5 +209,72 @@ func TestDeletedUserLeavesARetiringSlice(t *testing.T) {
 	})
 	if _, got := b.call(t, "GET", "/admin/audit?action=user.delete&subject_id="+id, cookie, "", nil); !strings.Contains(got, `"actor_id":"`+testUserID(1)+`"`) {
 		t.Errorf("audit %s", got)
+	}
+}
+
+func TestAdminActsForAUser(t *testing.T) {
+	b := setup(t)
+	cookie := b.admin(t)
+	b.store.addSlice(platform.SliceWarm)
+	own := b.signUp(t, "ana@example.com")
+	id := b.users(t, cookie, "email=ana").Users[0].ID
+	res, got := b.call(t, "POST", "/admin/users/"+id+"/impersonate", cookie, `{"reason":" "}`, nil)
+	wantProblem(t, res, got, 400, "reason")
+	res, got = b.call(t, "POST", "/admin/users/"+testUserID(99)+"/impersonate", cookie, `{"reason":"help"}`, nil)
+	wantProblem(t, res, got, 404)
+	res, got = b.call(t, "POST", "/admin/users/"+testUserID(1)+"/impersonate", cookie, `{"reason":"help"}`, nil)
+	wantProblem(t, res, got, 409) // their own
+
+	res, got = b.call(t, "POST", "/admin/users/"+id+"/impersonate", cookie, `{"reason":"asked for help"}`, nil)
+	if res.StatusCode != 201 || !strings.Contains(got, "ana@example.com") {
+		t.Fatalf("impersonate: %d %s", res.StatusCode, got)
+	}
+	acting := sessionCookie(t, res)
+	if _, got := b.call(t, "GET", "/auth/me", acting, "", nil); !strings.Contains(got, "ana@example.com") || !strings.Contains(got, `"impersonation":{"expires_at":"`) {
+		t.Errorf("acting: %s", got)
+	}
+	if _, got := b.call(t, "GET", "/auth/me", own, "", nil); !strings.Contains(got, `"impersonation":null`) {
+		t.Errorf("the user: %s", got)
+	}
+	if _, got := b.call(t, "GET", "/auth/sessions", own, "", nil); strings.Count(got, `"impersonated":true`) != 1 || strings.Count(got, `"impersonated":false`) != 1 {
+		t.Errorf("the user's sessions: %s", got)
+	}
+	res, got = b.call(t, "GET", "/admin/pool", cookie, "", nil)
+	wantProblem(t, res, got, 401) // the admin's session has ended
+	res, got = b.call(t, "GET", "/admin/pool", acting, "", nil)
+	wantProblem(t, res, got, 403)
+	// What is done then is the admin's doing.
+	if res, got := b.call(t, "DELETE", "/auth/sessions", acting, "", nil); res.StatusCode != 204 {
+		t.Fatalf("end others: %d %s", res.StatusCode, got)
+	}
+	entries, _ := b.store.ListAudit(t.Context(), platform.AuditFilter{ActorID: testUserID(1), Limit: 10})
+	if len(entries) < 2 || entries[len(entries)-1].Action != "user.impersonate" {
+		t.Errorf("audit %+v", entries)
+	}
+}
+
+func TestSensitiveRoutesAskForRecentAuthentication(t *testing.T) {
+	b := setup(t)
+	cookie := b.admin(t)
+	b.signUp(t, "ana@example.com")
+	id := b.users(t, cookie, "email=ana").Users[0].ID
+	b.store.locked(func() {
+		for h, ses := range b.store.sessions {
+			ses.AuthenticatedAt = ses.AuthenticatedAt.Add(-auth.RecentAuthentication - time.Minute)
+			b.store.sessions[h] = ses
+		}
+	})
+	b.NotificationsUp(t.Context()) // forgets what it remembers
+	for _, call := range [][2]string{
+		{"POST", "/admin/users/" + id + "/block"}, {"DELETE", "/admin/users/" + id}, {"POST", "/admin/users/" + id + "/impersonate"},
+		{"POST", "/admin/slices/1/retire"}, {"PATCH", "/admin/settings"},
+	} {
+		res, got := b.call(t, call[0], call[1], cookie, `{"reason":"x"}`, nil)
+		if wantProblem(t, res, got, 403); !strings.Contains(got, "reauthenticate") {
+			t.Errorf("%s %s: %s", call[0], call[1], got)
+		}
+	}
+	if res, got := b.call(t, "GET", "/admin/users/"+id, cookie, "", nil); res.StatusCode != 200 {
+		t.Errorf("reading: %d %s", res.StatusCode, got)
 	}
 }

@@ -153,6 +153,7 @@ func (g *Gateway) newRouter() http.Handler {
 	admins := &admin.Service{
 		Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget, Log: g.Log,
 		Resolver: g.Resolver, PlatformKey: g.PlatformKey, Cluster: g.Cluster, NomadUI: g.NomadUI, UserChanged: g.UserChanged,
+		SessionEnded: g.SessionEnded,
 	}
 	admins.Register(r)
 	g.registerOps(r)

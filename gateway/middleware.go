@@ -98,6 +98,7 @@ type event struct {
 	start    time.Time
 	id       string
 	userID   string
+	actorID  string // the admin who acted for the user; "" if nobody did
 	err      error
 	gone     bool // the client left before the answer
 }
@@ -110,7 +111,7 @@ func (g *Gateway) observed(next http.Handler) http.Handler {
 		gathered := func() event {
 			return event{
 				method: r.Method, route: info.Route, status: out.status, bytes: out.bytes, hijacked: out.hijacked, start: start,
-				id: info.ID, userID: info.UserID, err: info.Err,
+				id: info.ID, userID: info.UserID, actorID: info.ImpersonatorID, err: info.Err,
 				gone: info.ClientGone || out.status >= 500 && errors.Is(r.Context().Err(), context.Canceled),
 			}
 		}
@@ -161,6 +162,9 @@ func (g *Gateway) ended(e event) {
 		slog.Duration("duration", took),
 		slog.String("request_id", e.id),
 		slog.String("user_id", e.userID),
+	}
+	if e.actorID != "" {
+		attrs = append(attrs, slog.String("impersonator_id", e.actorID))
 	}
 	if e.err != nil {
 		attrs = append(attrs, slog.String("error", e.err.Error()))

@@ -419,3 +419,33 @@ func (s *memoryStore) UpdateSettings(_ context.Context, change func(*platform.Se
 	s.record(by)
 	return set, nil
 }
+
+func (s *memoryStore) Impersonate(_ context.Context, userID string, admin [32]byte, start platform.SessionStart, _ string, by platform.AuditEntry) (platform.User, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.user(userID)
+	if n < 0 {
+		return platform.User{}, platform.Errorf(platform.ErrNotFound, "no user")
+	}
+	if u := s.users[n]; u.Blocked || u.Role == platform.RoleAdmin {
+		return platform.User{}, platform.Errorf(platform.ErrConflict, "admin or blocked")
+	}
+	delete(s.sessions, admin)
+	s.sessions[start.TokenHash] = platform.Session{
+		ID: testUserID(len(s.sessions) + 1000), TokenHash: start.TokenHash, User: s.users[n].User, ExpiresAt: start.ExpiresAt, ImpersonatorID: by.ActorID,
+	}
+	s.record(by)
+	return s.users[n].User, nil
+}
+
+func (s *memoryStore) LastSeen(_ context.Context, userIDs []string) (map[string]time.Time, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := make(map[string]time.Time)
+	for _, ses := range s.sessions {
+		if slices.Contains(userIDs, ses.User.ID) && ses.ImpersonatorID == "" {
+			seen[ses.User.ID] = ses.LastSeenAt
+		}
+	}
+	return seen, nil
+}

@@ -84,6 +84,10 @@ func (s *GatewayStore) BlockUser(ctx context.Context, id, reason string, by plat
 		if _, err := tx.Exec(ctx, `DELETE FROM gateway.queue WHERE user_id = $1`, id); err != nil {
 			return err
 		}
+		// A blocked admin acts for nobody.
+		if _, err := tx.Exec(ctx, `DELETE FROM gateway.sessions WHERE impersonator_id = $1`, id); err != nil {
+			return err
+		}
 		by.Before = snapshot(map[string]any{"state": platform.UserActive})
 		by.After = snapshot(map[string]any{"state": platform.UserBlocked, "reason": reason})
 		return insertAudit(ctx, tx, by)

@@ -208,3 +208,49 @@ func TestRetireSlice(t *testing.T) {
 		t.Errorf("%d audit entries, want 1", n)
 	}
 }
+
+func TestImpersonate(t *testing.T) {
+	b := newGatewayBench(t)
+	ana, _ := b.signUp(t, "ana@example.com")
+	if _, err := b.store.CreateFirstAdmin(t.Context(), "admin@example.com", "x"); err != nil {
+		t.Fatal(err)
+	}
+	admin, _, err := b.store.UserByEmail(t.Context(), "admin@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func() platform.SessionStart {
+		h, _ := platform.HashSessionToken(platform.NewSessionToken())
+		return platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(time.Hour)}
+	}
+	own, acting := start(), start()
+	if err := b.store.CreateSession(t.Context(), admin.ID, own); err != nil {
+		t.Fatal(err)
+	}
+	entry := by("user.impersonate", ana.ID)
+	entry.ActorID = admin.ID
+	if _, err := b.store.Impersonate(t.Context(), admin.ID, own.TokenHash, acting, "help", entry); platform.CodeOf(err) != platform.ErrConflict {
+		t.Errorf("for an admin: %v", err)
+	}
+	if u, err := b.store.Impersonate(t.Context(), ana.ID, own.TokenHash, acting, "help", entry); err != nil || u.ID != ana.ID {
+		t.Fatalf("%+v, %v", u, err)
+	}
+	ses, _, err := b.store.Session(t.Context(), acting.TokenHash)
+	if err != nil || ses.User.ID != ana.ID || ses.ImpersonatorID != admin.ID || time.Since(ses.AuthenticatedAt) < 24*time.Hour {
+		t.Errorf("session %+v, %v", ses, err)
+	}
+	if _, err := b.store.Impersonate(t.Context(), ana.ID, own.TokenHash, start(), "help", entry); platform.CodeOf(err) != platform.ErrUnauthenticated {
+		t.Errorf("with a session that ended: %v", err)
+	}
+	b.exec(t, `UPDATE gateway.sessions SET last_seen_at = now() - interval '1 h' WHERE impersonator_id IS NULL`)
+	if seen, err := b.store.LastSeen(t.Context(), []string{ana.ID, admin.ID}); err != nil || len(seen) != 1 || time.Since(seen[ana.ID]) < time.Hour {
+		t.Errorf("last seen %v, %v", seen, err)
+	}
+	b.exec(t, `INSERT INTO gateway.users (email, password_hash, role) VALUES ('second@example.com', 'x', 'admin')`)
+	if err := b.store.BlockUser(t.Context(), admin.ID, "x", by("user.block", admin.ID)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := b.store.Session(t.Context(), acting.TokenHash); platform.CodeOf(err) != platform.ErrNotFound {
+		t.Errorf("of a blocked admin: %v", err)
+	}
+}

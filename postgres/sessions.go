@@ -32,14 +32,14 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	err := s.db.QueryRow(ctx, `
 		SELECT u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL,
 			s.id::text, s.created_at, s.authenticated_at, s.last_seen_at, least(s.expires_at, s.last_seen_at + $2::interval),
-			sl.number, sl.state, sl.generation
+			coalesce(s.impersonator_id::text, ''), sl.number, sl.state, sl.generation
 		FROM gateway.sessions s
 		JOIN gateway.users u ON u.id = s.user_id
 		LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
 		WHERE s.token_hash = $1 AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval`,
 		tokenHash[:], platform.SessionIdleTimeout).
 		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked,
-			&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &number, &state, &generation)
+			&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.ImpersonatorID, &number, &state, &generation)
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("session: %w", notFound(err, "There is no such session."))
 	}
@@ -54,7 +54,8 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 // first.
 func (s *GatewayStore) ListSessions(ctx context.Context, userID string) ([]platform.Session, error) {
 	rows, err := s.db.Query(ctx, `
-		SELECT id::text, token_hash, created_at, authenticated_at, last_seen_at, least(expires_at, last_seen_at + $2::interval), user_agent, client_addr
+		SELECT id::text, token_hash, created_at, authenticated_at, last_seen_at, least(expires_at, last_seen_at + $2::interval), user_agent, client_addr,
+			coalesce(impersonator_id::text, '')
 		FROM gateway.sessions
 		WHERE user_id = $1 AND expires_at > now() AND last_seen_at > now() - $2::interval
 		ORDER BY last_seen_at DESC, id`, userID, platform.SessionIdleTimeout)
@@ -64,7 +65,7 @@ func (s *GatewayStore) ListSessions(ctx context.Context, userID string) ([]platf
 	all, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (platform.Session, error) {
 		var ses platform.Session
 		var hash []byte
-		err := row.Scan(&ses.ID, &hash, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.UserAgent, &ses.ClientAddr)
+		err := row.Scan(&ses.ID, &hash, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.UserAgent, &ses.ClientAddr, &ses.ImpersonatorID)
 		if err == nil {
 			ses.TokenHash = [32]byte(hash)
 		}

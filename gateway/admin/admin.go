@@ -27,6 +27,15 @@ type Store interface {
 	// ClaimHistory returns how users got their slices since some time.
 	ClaimHistory(ctx context.Context, since time.Time) (platform.ClaimHistory, error)
 
+	// Impersonate ends an admin's session and makes one of a user in its place,
+	// which counts as no proof of who they are. Returns the user; ErrNotFound
+	// if there is none, and ErrConflict if they are an admin or blocked.
+	Impersonate(ctx context.Context, userID string, admin [32]byte, start platform.SessionStart, reason string, by platform.AuditEntry) (platform.User, error)
+
+	// LastSeen returns when users last used the platform themselves, by id;
+	// those without a session are missing.
+	LastSeen(ctx context.Context, userIDs []string) (map[string]time.Time, error)
+
 	// Settings returns what admins changed.
 	Settings(ctx context.Context) (platform.Settings, error)
 
@@ -86,6 +95,9 @@ type Service struct {
 	// UserChanged is told what was done to an account here, before the answer.
 	UserChanged func(userID string, state platform.UserState)
 
+	// SessionEnded is told which session was ended here, before the answer.
+	SessionEnded func(tokenHash [32]byte)
+
 	asker *asker
 }
 
@@ -93,22 +105,24 @@ type Service struct {
 func (s *Service) Register(r gin.IRouter) {
 	s.asker = &asker{resolver: s.Resolver, key: s.PlatformKey}
 	g := r.Group("/admin", s.requireAdmin)
+	recent := auth.RequireRecent(s.Sessions) // for what cannot be undone, or reaches into an account
 	g.GET("/pool", s.pool)
 	g.GET("/nodes", s.nodes)
 	g.GET("/capacity", s.capacity)
 	g.GET("/settings", s.settings)
-	g.PATCH("/settings", s.changeSettings)
+	g.PATCH("/settings", recent, s.changeSettings)
 	g.GET("/slices", s.slices)
 	g.GET("/slices/:number", s.slice)
 	g.GET("/slices/:number/log", s.logTail)
 	g.POST("/slices/:number/restart", s.restart)
-	g.POST("/slices/:number/retire", s.retire)
+	g.POST("/slices/:number/retire", recent, s.retire)
 	g.GET("/audit", s.audit)
 	g.GET("/users", s.users)
 	g.GET("/users/:id", s.user)
-	g.POST("/users/:id/block", s.block)
+	g.POST("/users/:id/block", recent, s.block)
 	g.POST("/users/:id/unblock", s.unblock)
-	g.DELETE("/users/:id", s.deleteUser)
+	g.DELETE("/users/:id", recent, s.deleteUser)
+	g.POST("/users/:id/impersonate", recent, s.impersonate)
 }
 
 func (s *Service) requireAdmin(c *gin.Context) {

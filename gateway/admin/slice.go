@@ -73,6 +73,14 @@ func (s *Service) answerSlice(c *gin.Context, number int) {
 		return
 	}
 	out := sliceDetail{sliceItem: newSliceItem(sl, email), Events: []eventItem{}, Audit: auditItems(entries)}
+	if sl.UserID != "" {
+		seen, err := s.Store.LastSeen(ctx, []string{sl.UserID})
+		if err != nil {
+			request.Fail(c.Writer, c.Request, err)
+			return
+		}
+		out.LastActivityAt = seenAt(seen, sl.UserID)
+	}
 	looking, cancel := context.WithTimeout(ctx, lookTimeout)
 	defer cancel()
 	if s.Cluster != nil && sl.State != platform.SliceGone {

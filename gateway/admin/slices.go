@@ -57,8 +57,9 @@ type sliceItem struct {
 	RequestedAt    time.Time           `json:"requested_at"`
 	StateChangedAt time.Time           `json:"state_changed_at"`
 	Failure        string              `json:"failure"`
-	Instance       *instanceItem       `json:"instance"` // null if nothing runs, or it is not known
-	WhatsApp       *string             `json:"whatsapp"` // null if the slice does not tell
+	LastActivityAt *time.Time          `json:"last_activity_at"` // of its user; null if not known
+	Instance       *instanceItem       `json:"instance"`         // null if nothing runs, or it is not known
+	WhatsApp       *string             `json:"whatsapp"`         // null if the slice does not tell
 }
 
 type instanceItem struct {
@@ -117,6 +118,17 @@ func (s *Service) slices(c *gin.Context) {
 		return
 	}
 	found, next := page(found, limit, func(sl platform.Slice) string { return strconv.Itoa(sl.Number) })
+	users := make([]string, 0, len(found))
+	for _, sl := range found {
+		if sl.UserID != "" {
+			users = append(users, sl.UserID)
+		}
+	}
+	seen, err := s.Store.LastSeen(c.Request.Context(), users)
+	if err != nil {
+		request.Fail(c.Writer, c.Request, err)
+		return
+	}
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookTimeout)
 	defer cancel()
 	states := make(chan map[int]string, 1)
@@ -133,9 +145,20 @@ func (s *Service) slices(c *gin.Context) {
 		if state, ok := whatsApps[sl.Number]; ok {
 			item.WhatsApp = &state
 		}
+		item.LastActivityAt = seenAt(seen, sl.UserID)
 		out.Slices[n] = item
 	}
 	problem.WriteJSON(c.Writer, http.StatusOK, out)
+}
+
+// seenAt returns when a user was last seen, nil if that is not known.
+func seenAt(seen map[string]time.Time, userID string) *time.Time {
+	at, ok := seen[userID]
+	if !ok {
+		return nil
+	}
+	at = at.UTC()
+	return &at
 }
 
 // instancesOf returns what runs of some slices, looked at. It returns nothing

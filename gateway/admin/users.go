@@ -35,6 +35,8 @@ type userItem struct {
 	Slice         *userSlice         `json:"slice"`          // null if they have none
 	QueuePosition *int               `json:"queue_position"` // null if they do not wait
 	Sessions      int                `json:"sessions"`
+
+	LastActivityAt *time.Time `json:"last_activity_at"` // null if not known
 }
 
 type userSlice struct {
@@ -79,9 +81,19 @@ func (s *Service) users(c *gin.Context) {
 		return
 	}
 	found, next := page(found, limit, userCursor)
+	ids := make([]string, len(found))
+	for i, u := range found {
+		ids[i] = u.ID
+	}
+	seen, err := s.Store.LastSeen(c.Request.Context(), ids)
+	if err != nil {
+		request.Fail(c.Writer, c.Request, err)
+		return
+	}
 	out := userPage{Users: make([]userItem, len(found)), NextCursor: next}
 	for i, u := range found {
 		out.Users[i] = newUserItem(u)
+		out.Users[i].LastActivityAt = seenAt(seen, u.ID)
 	}
 	problem.WriteJSON(c.Writer, http.StatusOK, out)
 }
@@ -141,6 +153,12 @@ func (s *Service) answerUser(c *gin.Context, id string) {
 		return
 	}
 	out := userDetail{userItem: newUserItem(u), BlockReason: u.BlockReason, Audit: auditItems(entries)}
+	seen, err := s.Store.LastSeen(ctx, []string{id})
+	if err != nil {
+		request.Fail(c.Writer, c.Request, err)
+		return
+	}
+	out.LastActivityAt = seenAt(seen, id)
 	if u.Blocked {
 		at := u.BlockedAt.UTC()
 		out.BlockedAt = &at

@@ -241,6 +241,12 @@ func (s *Service) me(c *gin.Context) {
 type me struct {
 	User  platform.User `json:"user"`
 	Slice SliceStatus   `json:"slice"`
+
+	Impersonation *impersonation `json:"impersonation"` // null unless an admin acts for the user
+}
+
+type impersonation struct {
+	ExpiresAt time.Time `json:"expires_at"`
 }
 
 func (s *Service) answer(w http.ResponseWriter, r *http.Request, status int, id *Identity) {
@@ -249,7 +255,11 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, status int, id 
 		request.Fail(w, r, err)
 		return
 	}
-	problem.WriteJSON(w, status, me{User: id.User, Slice: st})
+	out := me{User: id.User, Slice: st}
+	if id.ImpersonatorID != "" {
+		out.Impersonation = &impersonation{id.ExpiresAt.UTC()}
+	}
+	problem.WriteJSON(w, status, out)
 }
 
 // end ends a session here and, by the database's notification, on the other

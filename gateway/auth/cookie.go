@@ -17,6 +17,11 @@ func setCookie(w http.ResponseWriter, token string, expires time.Time) {
 	})
 }
 
+// SetSessionCookie gives the client a session that was made elsewhere.
+func SetSessionCookie(w http.ResponseWriter, token string, expires time.Time) {
+	setCookie(w, token, expires)
+}
+
 func clearCookie(w http.ResponseWriter) {
 	http.SetCookie(w, &http.Cookie{
 		Name: CookieName, Path: "/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode,

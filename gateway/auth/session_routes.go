@@ -31,6 +31,8 @@ type sessionItem struct {
 	UserAgent  string    `json:"user_agent"`
 	Address    string    `json:"address"`
 	Current    bool      `json:"current"`
+
+	Impersonated bool `json:"impersonated"` // an admin has it, to help
 }
 
 func (s *Service) listSessions(c *gin.Context) {
@@ -50,6 +52,7 @@ func (s *Service) listSessions(c *gin.Context) {
 		out.Sessions[i] = sessionItem{
 			ID: ses.ID, CreatedAt: ses.CreatedAt.UTC(), LastSeenAt: ses.LastSeenAt.UTC(), ExpiresAt: ses.ExpiresAt.UTC(),
 			UserAgent: ses.UserAgent, Address: ses.ClientAddr, Current: ses.TokenHash == id.Session,
+			Impersonated: ses.ImpersonatorID != "",
 		}
 	}
 	problem.WriteJSON(w, http.StatusOK, out)

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/request"
 )
 
 const (
@@ -30,6 +31,7 @@ type Identity struct {
 	AuthenticatedAt time.Time // when the user last proved who they are
 	ExpiresAt       time.Time
 	User            platform.User
+	ImpersonatorID  string         // of the admin who acts for the user; "" for the user
 	Slice           platform.Slice // zero if the user has none
 	SliceToken      string         // by which the slice knows the gateway; "" without a slice
 }
@@ -86,7 +88,11 @@ func (s *Sessions) Authenticate(r *http.Request) (*Identity, error) {
 	if !ok {
 		return nil, errNoSession
 	}
-	return s.Lookup(r.Context(), hash)
+	id, err := s.Lookup(r.Context(), hash)
+	if err == nil && id.ImpersonatorID != "" {
+		request.From(r.Context()).ImpersonatorID = id.ImpersonatorID
+	}
+	return id, err
 }
 
 // ErrBlocked is the error of whoever acts for a user whom an admin blocked.
@@ -180,7 +186,7 @@ func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
 	}
 	id := &Identity{
 		Session: hash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt,
-		User: ses.User, Slice: slice,
+		User: ses.User, ImpersonatorID: ses.ImpersonatorID, Slice: slice,
 	}
 	if slice.Number != 0 {
 		id.SliceToken = platform.SliceToken(s.key, slice.Number, slice.Generation)

@@ -10,8 +10,12 @@ import (
 // to a subject.
 func Audit(ctx context.Context, action, subjectType, subjectID string) platform.AuditEntry {
 	info := From(ctx)
+	actor := info.UserID
+	if info.ImpersonatorID != "" {
+		actor = info.ImpersonatorID
+	}
 	return platform.AuditEntry{
-		ActorID: info.UserID, Action: action, SubjectType: subjectType, SubjectID: subjectID,
+		ActorID: actor, Action: action, SubjectType: subjectType, SubjectID: subjectID,
 		RequestID: info.ID, ClientAddr: info.ClientAddr,
 	}
 }

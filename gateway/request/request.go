@@ -17,9 +17,12 @@ type Info struct {
 	Direct     bool   // no proxy in between
 	Route      Route
 	UserID     string // "" until authenticated
-	Identity   any    // *auth.Identity of tenant traffic, once it is admitted
-	Err        error  // what went wrong, for the log
-	ClientGone bool   // the client left before an answer
+	// ImpersonatorID is of the admin who acts for that user; "" if nobody does.
+	ImpersonatorID string
+
+	Identity   any   // *auth.Identity of tenant traffic, once it is admitted
+	Err        error // what went wrong, for the log
+	ClientGone bool  // the client left before an answer
 
 	// Detach says that the request goes on after its handler has returned, as
 	// an upgraded connection does. Its end is to be told by ended, with the

@@ -8,6 +8,10 @@ ALTER TABLE gateway.users
     ADD block_reason text NOT NULL DEFAULT '';
 CREATE INDEX users_created_at ON gateway.users (created_at, id);
 
+-- A session that an admin has in place of a user.
+ALTER TABLE gateway.sessions ADD impersonator_id uuid REFERENCES gateway.users ON DELETE CASCADE;
+CREATE INDEX sessions_impersonator_id ON gateway.sessions (impersonator_id) WHERE impersonator_id IS NOT NULL;
+
 -- The pool's history outlives the accounts.
 ALTER TABLE gateway.claims
     ALTER user_id DROP NOT NULL,
@@ -65,4 +69,6 @@ ALTER TABLE gateway.claims
     DROP CONSTRAINT claims_user_id_fkey,
     ADD CONSTRAINT claims_user_id_fkey FOREIGN KEY (user_id) REFERENCES gateway.users ON DELETE CASCADE;
 DROP INDEX gateway.users_created_at;
+DELETE FROM gateway.sessions WHERE impersonator_id IS NOT NULL;
+ALTER TABLE gateway.sessions DROP impersonator_id;
 ALTER TABLE gateway.users DROP blocked_at, DROP block_reason;
