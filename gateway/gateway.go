@@ -100,6 +100,7 @@ type Gateway struct {
 	mails    *mailing.Worker
 	proxy    *proxy.Proxy
 	own      http.Handler // what the gateway answers itself
+	events   *admin.Events
 	draining atomic.Bool
 }
 
@@ -125,6 +126,7 @@ func New(o Options) (*Gateway, error) {
 	g.metrics.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_slices_failing", Help: "Slices that are left alone because they failed several times in a row.",
 	}, func() float64 { return float64(g.proxy.Failing()) }))
+	g.events = &admin.Events{Sessions: g.sessions, Origins: g.origins, Sockets: g.sockets}
 	g.own = g.newRouter()
 	return g, nil
 }
@@ -152,7 +154,7 @@ func (g *Gateway) newRouter() http.Handler {
 	events.Register(r)
 	admins := &admin.Service{
 		Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget, Log: g.Log,
-		Resolver: g.Resolver, PlatformKey: g.PlatformKey, Cluster: g.Cluster, NomadUI: g.NomadUI, UserChanged: g.UserChanged,
+		Resolver: g.Resolver, PlatformKey: g.PlatformKey, Cluster: g.Cluster, NomadUI: g.NomadUI, UserChanged: g.userChanged, Events: g.events,
 		SessionEnded: g.SessionEnded,
 	}
 	admins.Register(r)

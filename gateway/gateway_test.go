@@ -510,9 +510,9 @@ func TestQueueIsFollowedLive(t *testing.T) {
 	wantFrame(t, two, `{"state":"queued","position":2,"estimate_seconds":8}`)
 
 	b.store.addSlice(platform.SliceWarm)
-	b.SliceChanged(platform.SliceWarm, "") // served now; what the database then notifies:
+	b.SliceChanged(1, platform.SliceWarm, "") // served now; what the database then notifies:
 	wantFrame(t, two, `{"state":"queued","position":1,"estimate_seconds":4}`)
-	b.SliceChanged(platform.SliceAssigned, testUserID(1))
+	b.SliceChanged(1, platform.SliceAssigned, testUserID(1))
 	wantFrame(t, one, `{"state":"assigned","position":null,"estimate_seconds":null}`)
 	wantClose(t, one, websocket.CloseNormalClosure)
 
@@ -529,7 +529,7 @@ func TestHeldSliceIsToldAndComesBack(t *testing.T) {
 	cookie := b.signUp(t, "ana@example.com")
 	set := func(st platform.SliceState) {
 		b.store.locked(func() { b.store.slices[n-1].State = st })
-		b.SliceChanged(st, testUserID(1))
+		b.SliceChanged(1, st, testUserID(1))
 	}
 	early := b.dialEvents(t, cookie)
 	wantFrame(t, early, `{"state":"assigned","position":null,"estimate_seconds":null}`)

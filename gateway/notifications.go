@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/admin"
 )
 
 // recheckTimeout is for one query after the notifications were interrupted.
@@ -18,7 +19,7 @@ func (g *Gateway) SessionEnded(tokenHash [32]byte) {
 }
 
 // SliceChanged says that a slice is in another state, or with another user.
-func (g *Gateway) SliceChanged(state platform.SliceState, userID string) {
+func (g *Gateway) SliceChanged(number int, state platform.SliceState, userID string) {
 	if userID != "" {
 		g.sessions.InvalidateUser(userID)
 		if state != platform.SliceAssigned {
@@ -29,11 +30,17 @@ func (g *Gateway) SliceChanged(state platform.SliceState, userID string) {
 	if state == platform.SliceWarm {
 		g.queue.Wake()
 	}
+	g.events.Publish(admin.SliceEvent(number, state, userID))
 }
 
-// UserChanged says that an account was made, changed, blocked or deleted, here
-// or on another gateway.
+// UserChanged says that an account was made, changed, blocked or deleted.
 func (g *Gateway) UserChanged(userID string, state platform.UserState) {
+	g.userChanged(userID, state)
+	g.events.Publish(admin.UserEvent(userID, state))
+}
+
+// userChanged does so at once where it was changed; the notification follows.
+func (g *Gateway) userChanged(userID string, state platform.UserState) {
 	if state == platform.UserCreated {
 		return // nothing is remembered of it yet
 	}
@@ -44,7 +51,14 @@ func (g *Gateway) UserChanged(userID string, state platform.UserState) {
 }
 
 // QueueChanged says that somebody joined or left the queue.
-func (g *Gateway) QueueChanged() { g.queue.Wake() }
+func (g *Gateway) QueueChanged() {
+	g.queue.Wake()
+	g.events.Publish(admin.QueueEvent())
+}
+
+// SettingsChanged says that an admin changed settings: nothing is remembered of
+// them here but by those who look on.
+func (g *Gateway) SettingsChanged() { g.events.Publish(admin.SettingsEvent()) }
 
 // NotificationsUp says that from now on all changes are told. What changed
 // before is found out here.
@@ -52,6 +66,7 @@ func (g *Gateway) NotificationsUp(ctx context.Context) {
 	g.sessions.Resume()
 	g.metrics.ListenerUp.Set(1)
 	g.queue.Wake()
+	g.events.Publish(admin.ResyncEvent())
 	if err := g.recheckSockets(ctx); err != nil {
 		g.Log.Error("open sockets were not checked", "error", err)
 	}

@@ -134,7 +134,7 @@ func (a *App) Close() {
 func (a *App) listener() *postgres.Listener {
 	return &postgres.Listener{
 		URL:          a.cfg.DatabaseURL,
-		Channels:     []string{postgres.ChannelSlices, postgres.ChannelQueue, postgres.ChannelSessions, postgres.ChannelUsers},
+		Channels:     []string{postgres.ChannelSlices, postgres.ChannelQueue, postgres.ChannelSessions, postgres.ChannelUsers, postgres.ChannelSettings},
 		Connected:    a.gateway.NotificationsUp,
 		Disconnected: func(error) { a.gateway.NotificationsDown() },
 		Notified:     a.notified,
@@ -145,14 +145,16 @@ func (a *App) listener() *postgres.Listener {
 func (a *App) notified(channel, payload string) {
 	switch channel {
 	case postgres.ChannelSlices:
-		_, state, userID, err := postgres.ParseSliceNotification(payload)
+		number, state, userID, err := postgres.ParseSliceNotification(payload)
 		if err != nil {
 			a.log.Error("notification", "error", err)
 			return
 		}
-		a.gateway.SliceChanged(state, userID)
+		a.gateway.SliceChanged(number, state, userID)
 	case postgres.ChannelQueue:
 		a.gateway.QueueChanged()
+	case postgres.ChannelSettings:
+		a.gateway.SettingsChanged()
 	case postgres.ChannelUsers:
 		userID, state, err := postgres.ParseUserNotification(payload)
 		if err != nil {

@@ -86,6 +86,7 @@ type Service struct {
 	Sessions   *auth.Sessions
 	WarmTarget int // what the provisioner is told to keep warm
 	Log        *slog.Logger
+	Events     *Events // the live view
 
 	Resolver    Resolver // where slices are
 	PlatformKey []byte   // slice tokens are derived from it
@@ -107,6 +108,7 @@ func (s *Service) Register(r gin.IRouter) {
 	g := r.Group("/admin", s.requireAdmin)
 	recent := auth.RequireRecent(s.Sessions) // for what cannot be undone, or reaches into an account
 	g.GET("/pool", s.pool)
+	g.GET("/events", s.events)
 	g.GET("/nodes", s.nodes)
 	g.GET("/capacity", s.capacity)
 	g.GET("/settings", s.settings)

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"net/http"
 	"time"
 
@@ -51,11 +52,7 @@ func (s *Service) pool(c *gin.Context) {
 
 func (s *Service) readPool(c *gin.Context) (pool, error) {
 	ctx := c.Request.Context()
-	queued, counts, err := s.Store.Pool(ctx)
-	if err != nil {
-		return pool{}, err
-	}
-	set, err := s.Store.Settings(ctx)
+	target, queued, counts, err := s.poolNow(ctx)
 	if err != nil {
 		return pool{}, err
 	}
@@ -64,11 +61,23 @@ func (s *Service) readPool(c *gin.Context) (pool, error) {
 	if err != nil {
 		return pool{}, err
 	}
-	out := pool{Target: s.WarmTarget, Queued: queued, Slices: everyState(counts), Claims: newClaims(since, h)}
-	if set.WarmTarget != nil {
-		out.Target = *set.WarmTarget
+	return pool{Target: target, Queued: queued, Slices: everyState(counts), Claims: newClaims(since, h)}, nil
+}
+
+func (s *Service) poolNow(ctx context.Context) (target, queued int, slices map[platform.SliceState]int, err error) {
+	queued, slices, err = s.Store.Pool(ctx)
+	if err != nil {
+		return 0, 0, nil, err
 	}
-	return out, nil
+	set, err := s.Store.Settings(ctx)
+	if err != nil {
+		return 0, 0, nil, err
+	}
+	target = s.WarmTarget
+	if set.WarmTarget != nil {
+		target = *set.WarmTarget
+	}
+	return target, queued, slices, nil
 }
 
 func everyState(counts map[platform.SliceState]int) map[platform.SliceState]int {
