@@ -53,7 +53,7 @@ bench-websocket: ## memory and relay delay of 5,000 proxied WebSockets, beside n
 	@go run ./bench websocket
 
 bench-allocations: ## allocations on a request's way through the gateway
-	go test -run '^$$' -bench . -benchmem ./cmd/gateway
+	go test -run '^$$' -bench . -benchmem ./gateway ./gateway/auth ./gateway/proxy ./gateway/upstream ./consul ./cmd/gateway
 
 soak-slice: ## messages in and out for MINUTES (5) while things break
 	@MINUTES=$(MINUTES) go run ./bench soak-slice

@@ -83,16 +83,16 @@ func gatewayBench(ctx context.Context, only []string, out io.Writer) (any, error
 	}
 	slices.SortFunc(all, func(a, b *measured) int { return slices.IndexFunc(peers, a.is) - slices.IndexFunc(peers, b.is) })
 	printGateway(out, all)
+	us := make(map[string]float64)
+	for _, m := range all {
+		us[m.name] = m.cpuMicros()
+	}
 	for _, m := range all {
 		if m.name == "ours" {
 			if err := writeProfile(ctx, m.program, r.Dir, out, func() error { return m.measure(ctx, requests) }); err != nil {
 				return nil, err
 			}
 		}
-	}
-	us := make(map[string]float64)
-	for _, m := range all {
-		us[m.name] = m.cpuMicros()
 	}
 	return gatewayResult{us["ours"], us["nginx"], us["caddy"], us["reverseproxy"], us["chp"], us["express"]}, nil
 }

@@ -9,10 +9,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"slices"
-	"strconv"
-	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -73,106 +70,133 @@ func websocketBench(ctx context.Context, args []string, out io.Writer) (any, err
 		return nil, err
 	}
 
-	before, err := residentOf(gateway)
-	if err != nil {
-		return nil, err
-	}
-	ours, err := openSockets(ctx, gatewayAddr, tokens, idleSockets)
+	ours, perSocket, err := measureIdle(ctx, gateway, gatewayAddr, tokens, out)
 	if err != nil {
 		return nil, fmt.Errorf("through the gateway: %w", err)
 	}
 	defer ours.close()
-	opened, err := residentOf(gateway)
-	if err != nil {
-		return nil, err
-	}
-	if err := sleep(ctx, idleTime); err != nil {
-		return nil, err
-	}
-	idle, err := residentOf(gateway)
-	if err != nil {
-		return nil, err
-	}
-	if n := ours.open.Load(); n != idleSockets {
-		return nil, fmt.Errorf("%d of %d sockets are open", n, idleSockets)
-	}
-
-	nginxBefore, err := residentOfAll(nginx)
-	if err != nil {
-		return nil, err
-	}
-	theirs, err := openSockets(ctx, nginxAddr, tokens, idleSockets)
+	theirs, err := measureNginxIdle(ctx, nginx, nginxAddr, tokens, out)
 	if err != nil {
 		return nil, fmt.Errorf("through nginx: %w", err)
 	}
 	defer theirs.close()
-	if err := sleep(ctx, settleTime); err != nil {
-		return nil, err
-	}
-	nginxIdle, err := residentOfAll(nginx)
-	if err != nil {
-		return nil, err
-	}
 	direct, err := openSockets(ctx, r.upstream, tokens, directSockets)
 	if err != nil {
 		return nil, err
 	}
 	defer direct.close()
 
-	fmt.Fprintf(out, "\nMemory per proxied WebSocket, %d of them, in KiB\n\n", idleSockets)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "\tPSS\tRSS\tanonymous\t")
-	for _, row := range []struct {
-		title string
-		m     resident
-	}{
-		{"gateway, all just opened", opened.since(before)},
-		{fmt.Sprintf("gateway, %s idle", idleTime), idle.since(before)},
-		{"nginx", nginxIdle.since(nginxBefore)},
-	} {
-		fmt.Fprintf(w, "%s\t%.1f\t%.1f\t%.1f\t\n", row.title, row.m.pss/idleSockets, row.m.rss/idleSockets, row.m.anonymous/idleSockets)
+	subjects := []*relayed{{title: "gateway", sockets: ours}, {title: "nginx", sockets: theirs}, {title: "no proxy", sockets: direct}}
+	before, err := sampleCPU(gateway.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
 	}
-	w.Flush()
-	fmt.Fprintf(out, "the gateway's PSS: %.0f MiB before, %.0f MiB with them; goal: at most 20 KiB each\n", before.pss/1024, idle.pss/1024)
-
-	result := websocketResult{KiB: math.Round(10*idle.since(before).pss/idleSockets) / 10}
-	subjects := []struct {
-		title  string
-		s      *socketSet
-		rounds [][]time.Duration
-	}{{"gateway", ours, nil}, {"nginx", theirs, nil}, {"no proxy", direct, nil}}
 	for round := range relayRounds {
 		for i := range subjects {
-			s := &subjects[(i+round)%len(subjects)]
-			took, err := s.s.relay(ctx)
+			s := subjects[(i+round)%len(subjects)]
+			took, err := s.sockets.relay(ctx)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", s.title, err)
 			}
-			s.rounds = append(s.rounds, took)
+			s.p50 = append(s.p50, micros(percentile(took, 50)))
+			s.p99 = append(s.p99, micros(percentile(took, 99)))
 		}
+	}
+	after, err := sampleCPU(gateway.cmd.Process.Pid)
+	if err != nil {
+		return nil, err
 	}
 	fmt.Fprintf(out, "\nA message there and back on a random one of them, %d a second; median of %d rounds of %s, in µs\n\n",
 		relayPerTick*int(time.Second/relayEvery), relayRounds, relayTime)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(w, "\tp50\tp99\tlowest p99\thighest p99\t")
 	for _, s := range subjects {
-		at := func(p float64) []float64 {
-			var all []float64
-			for _, took := range s.rounds {
-				all = append(all, micros(percentile(took, p)))
-			}
-			return all
-		}
-		p99 := at(99)
-		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t\n", s.title, median(at(50)), median(p99), slices.Min(p99), slices.Max(p99))
-		switch s.s {
-		case ours:
-			result.RelayP99 = median(p99)
-		case theirs:
-			result.NginxRelayP99 = median(p99)
-		}
+		fmt.Fprintf(w, "%s\t%.0f\t%.0f\t%.0f\t%.0f\t\n", s.title, median(s.p50), median(s.p99), slices.Min(s.p99), slices.Max(s.p99))
 	}
 	w.Flush()
-	return result, nil
+	fmt.Fprintf(out, "other work on the machine meanwhile: %.0f %%\n", 100*after.othersSince(before))
+	return websocketResult{perSocket, median(subjects[0].p99), median(subjects[1].p99)}, nil
+}
+
+// relayed is one way of messages, with the percentiles of each round in µs.
+type relayed struct {
+	title    string
+	sockets  *socketSet
+	p50, p99 []float64
+}
+
+// measureIdle opens sockets through the gateway, lets them be, and returns them
+// and what each takes, in KiB.
+func measureIdle(ctx context.Context, gateway *program, addr string, tokens []string, out io.Writer) (_ *socketSet, perSocket float64, err error) {
+	before, err := residentOf(gateway)
+	if err != nil {
+		return nil, 0, err
+	}
+	goBefore, err := goMemory(ctx, addr)
+	if err != nil {
+		return nil, 0, err
+	}
+	set, err := openSockets(ctx, addr, tokens, idleSockets)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer func() {
+		if err != nil {
+			set.close()
+		}
+	}()
+	opened, err := residentOf(gateway)
+	if err != nil {
+		return nil, 0, err
+	}
+	if err := sleep(ctx, idleTime); err != nil {
+		return nil, 0, err
+	}
+	idle, err := residentOf(gateway)
+	if err != nil {
+		return nil, 0, err
+	}
+	goIdle, err := goMemory(ctx, addr)
+	if err != nil {
+		return nil, 0, err
+	}
+	if n := set.open.Load(); n != idleSockets {
+		return nil, 0, fmt.Errorf("%d of %d sockets are open", n, idleSockets)
+	}
+	fmt.Fprintf(out, "\nMemory per proxied WebSocket, %d of them, in KiB\n\n", idleSockets)
+	printResident(out, "gateway, all just opened", opened.since(before))
+	printResident(out, fmt.Sprintf("gateway, %s idle", idleTime), idle.since(before))
+	each := func(name string) float64 { return (goIdle[name] - goBefore[name]) / idleSockets }
+	fmt.Fprintf(out, "%-26s heap %.1f, stacks %.1f; %.1f goroutines\n", "what Go counts then",
+		each("go_memstats_heap_inuse_bytes")/1024, each("go_memstats_stack_inuse_bytes")/1024, each("go_goroutines"))
+	fmt.Fprintf(out, "%-26s PSS %.1f MiB before, %.1f MiB with them; anonymous %.1f and %.1f\n", "the whole gateway",
+		before.pss/1024, idle.pss/1024, before.anonymous/1024, idle.anonymous/1024)
+	return set, math.Round(10*idle.since(before).pss/idleSockets) / 10, nil
+}
+
+// measureNginxIdle is measureIdle for nginx, which leaves nothing to collect.
+func measureNginxIdle(ctx context.Context, nginx *program, addr string, tokens []string, out io.Writer) (*socketSet, error) {
+	before, err := residentOfAll(nginx)
+	if err != nil {
+		return nil, err
+	}
+	set, err := openSockets(ctx, addr, tokens, idleSockets)
+	if err != nil {
+		return nil, err
+	}
+	if err = sleep(ctx, settleTime); err == nil {
+		var idle resident
+		if idle, err = residentOfAll(nginx); err == nil {
+			printResident(out, "nginx", idle.since(before))
+			return set, nil
+		}
+	}
+	set.close()
+	return nil, err
+}
+
+func printResident(out io.Writer, title string, m resident) {
+	fmt.Fprintf(out, "%-26s PSS %.1f, RSS %.1f, anonymous %.1f\n", title, m.pss/idleSockets, m.rss/idleSockets, m.anonymous/idleSockets)
 }
 
 // warmUp brings the gateway into the state that it is in anyway: sessions
@@ -221,60 +245,6 @@ func (s *socketSet) relay(ctx context.Context) ([]time.Duration, error) {
 		return nil, fmt.Errorf("%d of %d messages came back", len(took), sent)
 	}
 	return took, nil
-}
-
-// resident is memory in KiB.
-type resident struct{ pss, rss, anonymous float64 }
-
-func (m resident) since(before resident) resident {
-	return resident{m.pss - before.pss, m.rss - before.rss, m.anonymous - before.anonymous}
-}
-
-func residentOf(p *program) (resident, error) { return residentOfProcess(p.cmd.Process.Pid) }
-
-// residentOfAll adds up a program and its children.
-func residentOfAll(p *program) (sum resident, err error) {
-	all, err := childrenOf(p.cmd.Process.Pid)
-	for _, pid := range append(all, p.cmd.Process.Pid) {
-		m, processErr := residentOfProcess(pid)
-		err = errors.Join(err, processErr)
-		sum = resident{sum.pss + m.pss, sum.rss + m.rss, sum.anonymous + m.anonymous}
-	}
-	return sum, err
-}
-
-func childrenOf(pid int) (all []int, err error) {
-	id := strconv.Itoa(pid)
-	list, err := os.ReadFile(filepath.Join("/proc", id, "task", id, "children"))
-	if err != nil {
-		return nil, err
-	}
-	for _, field := range strings.Fields(string(list)) {
-		child, err := strconv.Atoi(field)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, child)
-	}
-	return all, nil
-}
-
-func residentOfProcess(pid int) (m resident, err error) {
-	rollup, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
-	if err != nil {
-		return m, err
-	}
-	wanted := map[string]*float64{"Pss:": &m.pss, "Rss:": &m.rss, "Anonymous:": &m.anonymous}
-	for line := range strings.Lines(string(rollup)) {
-		fields := strings.Fields(line)
-		if len(fields) != 3 || wanted[fields[0]] == nil {
-			continue
-		}
-		if *wanted[fields[0]], err = strconv.ParseFloat(fields[1], 64); err != nil {
-			return m, fmt.Errorf("smaps_rollup: %q", line)
-		}
-	}
-	return m, nil
 }
 
 // raiseOpenFiles is for this program and those that it starts: each holds up to
