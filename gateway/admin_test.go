@@ -267,7 +267,7 @@ func TestSensitiveRoutesAskForRecentAuthentication(t *testing.T) {
 	b.NotificationsUp(t.Context()) // forgets what it remembers
 	for _, call := range [][2]string{
 		{"POST", "/admin/users/" + id + "/block"}, {"DELETE", "/admin/users/" + id}, {"POST", "/admin/users/" + id + "/impersonate"},
-		{"POST", "/admin/slices/1/retire"}, {"PATCH", "/admin/settings"},
+		{"DELETE", "/admin/users/" + id + "/second-factor"}, {"POST", "/admin/slices/1/retire"}, {"PATCH", "/admin/settings"},
 	} {
 		res, got := b.call(t, call[0], call[1], cookie, `{"reason":"x"}`, nil)
 		if wantProblem(t, res, got, 403); !strings.Contains(got, "reauthenticate") {
@@ -277,4 +277,23 @@ func TestSensitiveRoutesAskForRecentAuthentication(t *testing.T) {
 	if res, got := b.call(t, "GET", "/admin/users/"+id, cookie, "", nil); res.StatusCode != 200 {
 		t.Errorf("reading: %d %s", res.StatusCode, got)
 	}
+}
+
+func TestSecondFactorIsReset(t *testing.T) {
+	b := setup(t)
+	cookie := b.admin(t)
+	b.signUp(t, "ana@example.com")
+	id := b.users(t, cookie, "email=ana").Users[0].ID
+	path := "/admin/users/" + id + "/second-factor"
+	res, got := b.call(t, "DELETE", path, cookie, "", nil)
+	wantProblem(t, res, got, 409)
+	b.store.locked(func() { b.store.factor(id).secret = []byte("x") })
+	if _, got := b.call(t, "GET", "/admin/users/"+id, cookie, "", nil); !strings.Contains(got, `"second_factor":true`) || strings.Contains(got, `"secret"`) {
+		t.Errorf("before: %s", got)
+	}
+	if res, got := b.call(t, "DELETE", path, cookie, "", nil); res.StatusCode != 200 || !strings.Contains(got, `"second_factor":false`) || !strings.Contains(got, `"actor_id":"`+testUserID(1)+`"`) {
+		t.Errorf("reset: %d %s", res.StatusCode, got)
+	}
+	res, got = b.call(t, "DELETE", "/admin/users/"+testUserID(99)+"/second-factor", cookie, "", nil)
+	wantProblem(t, res, got, 404)
 }

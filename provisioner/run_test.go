@@ -40,6 +40,22 @@ func TestKeepsOneWarm(t *testing.T) {
 	})
 }
 
+func TestGoesByAnAdminsTarget(t *testing.T) {
+	bubble(t, func(t *testing.T, b *bench) {
+		b.start(t)
+		after(startTime)
+		b.records.SetTarget(3)
+		after(startTime + time.Second)
+		b.expect(t, states{warm: {1, 2, 3}})
+		b.records.SetTarget(0) // as configured: none is taken down
+		after(time.Minute)
+		b.expect(t, states{warm: {1, 2, 3}})
+		b.records.Claim("ana")
+		after(startTime + time.Minute)
+		b.expect(t, states{assigned: {1}, warm: {2, 3}})
+	})
+}
+
 func TestServesTheQueue(t *testing.T) {
 	bubble(t, func(t *testing.T, b *bench) {
 		b.opts.Concurrency, b.opts.MaxStarting = 3, 5

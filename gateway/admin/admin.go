@@ -76,6 +76,13 @@ type Store interface {
 	// nobody would be left to run the platform.
 	DeleteUser(ctx context.Context, id string, by platform.AuditEntry) error
 
+	// SecondFactor returns what a user has beside the password.
+	SecondFactor(ctx context.Context, userID string) (platform.SecondFactor, error)
+
+	// DisableSecondFactor removes it. Returns ErrNotFound if there is none in
+	// force.
+	DisableSecondFactor(ctx context.Context, userID string, by platform.AuditEntry) error
+
 	// ListAudit returns the entries that the filter selects, newest first.
 	ListAudit(ctx context.Context, f platform.AuditFilter) ([]platform.AuditEntry, error)
 }
@@ -124,6 +131,7 @@ func (s *Service) Register(r gin.IRouter) {
 	g.POST("/users/:id/block", recent, s.block)
 	g.POST("/users/:id/unblock", s.unblock)
 	g.DELETE("/users/:id", recent, s.deleteUser)
+	g.DELETE("/users/:id/second-factor", recent, s.resetSecondFactor)
 	g.POST("/users/:id/impersonate", recent, s.impersonate)
 }
 

@@ -46,9 +46,10 @@ type userSlice struct {
 
 type userDetail struct {
 	userItem
-	BlockedAt   *time.Time  `json:"blocked_at"`
-	BlockReason string      `json:"block_reason"`
-	Audit       []auditItem `json:"audit"` // newest entries about the user
+	BlockedAt    *time.Time  `json:"blocked_at"`
+	BlockReason  string      `json:"block_reason"`
+	SecondFactor bool        `json:"second_factor"` // asked for at log-in
+	Audit        []auditItem `json:"audit"`         // newest entries about the user
 }
 
 func newUserItem(u platform.UserRecord) userItem {
@@ -152,7 +153,12 @@ func (s *Service) answerUser(c *gin.Context, id string) {
 		request.Fail(c.Writer, c.Request, err)
 		return
 	}
-	out := userDetail{userItem: newUserItem(u), BlockReason: u.BlockReason, Audit: auditItems(entries)}
+	out := userDetail{userItem: newUserItem(u), BlockReason: u.BlockReason, SecondFactor: factor.Secret != nil, Audit: auditItems(entries)}
+	factor, err := s.Store.SecondFactor(ctx, id)
+	if err != nil {
+		request.Fail(c.Writer, c.Request, err)
+		return
+	}
 	seen, err := s.Store.LastSeen(ctx, []string{id})
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)
@@ -213,6 +219,25 @@ func (s *Service) deleteUser(c *gin.Context) {
 	s.UserChanged(id, platform.UserDeleted)
 	c.Writer.Header().Set("Cache-Control", "no-store")
 	c.Writer.WriteHeader(http.StatusNoContent)
+}
+
+// resetSecondFactor is for who lost the authenticator and the recovery codes.
+func (s *Service) resetSecondFactor(c *gin.Context) {
+	id, err := userID(c)
+	if err == nil {
+		_, err = s.Store.UserRecord(c.Request.Context(), id)
+	}
+	if err == nil {
+		err = s.Store.DisableSecondFactor(c.Request.Context(), id, request.Audit(c.Request.Context(), "user.second_factor_disable", "user", id))
+		if platform.CodeOf(err) == platform.ErrNotFound {
+			err = platform.Errorf(platform.ErrConflict, "The user has no second factor.")
+		}
+	}
+	if err != nil {
+		request.Fail(c.Writer, c.Request, err)
+		return
+	}
+	s.answerUser(c, id)
 }
 
 // otherUser returns the id in the path, which must not be the admin's own.

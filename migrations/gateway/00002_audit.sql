@@ -32,7 +32,6 @@ CREATE TRIGGER audit_log_only_added_to BEFORE UPDATE OR DELETE OR TRUNCATE ON ga
 ALTER TABLE gateway.audit_log ENABLE ALWAYS TRIGGER audit_log_only_added_to;
 
 GRANT SELECT, INSERT ON gateway.audit_log TO gateway;
-GRANT INSERT ON gateway.audit_log TO provisioner;
 
 -- +goose Down
 DROP TABLE gateway.audit_log;

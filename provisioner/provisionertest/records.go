@@ -23,6 +23,7 @@ type Records struct {
 	slices      map[int]*record
 	last        int // the highest number that was ever drawn
 	queued      int
+	target      int
 }
 
 type record struct {
@@ -58,7 +59,7 @@ func (r *Records) Pool(_ context.Context, generation int64, gone []int) (provisi
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	p := provisioner.Pool{Now: time.Now(), Queued: r.queued}
+	p := provisioner.Pool{Now: time.Now(), Queued: r.queued, Target: r.target}
 	lastWarm := 0
 	for n, s := range r.slices {
 		if s.Generation == generation && s.wasWarm {
@@ -78,6 +79,14 @@ func (r *Records) Pool(_ context.Context, generation int64, gone []int) (provisi
 		}
 	}
 	return p, nil
+}
+
+// SetTarget says how many slices an admin wants warm.
+func (r *Records) SetTarget(n int) {
+	r.mu.Lock()
+	defer r.notify()
+	defer r.mu.Unlock()
+	r.target = n
 }
 
 func (r *Records) Request(_ context.Context, generation int64, taken []int) (int, error) {
