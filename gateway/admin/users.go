@@ -153,12 +153,12 @@ func (s *Service) answerUser(c *gin.Context, id string) {
 		request.Fail(c.Writer, c.Request, err)
 		return
 	}
-	out := userDetail{userItem: newUserItem(u), BlockReason: u.BlockReason, SecondFactor: factor.Secret != nil, Audit: auditItems(entries)}
 	factor, err := s.Store.SecondFactor(ctx, id)
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)
 		return
 	}
+	out := userDetail{userItem: newUserItem(u), BlockReason: u.BlockReason, SecondFactor: factor.Secret != nil, Audit: auditItems(entries)}
 	seen, err := s.Store.LastSeen(ctx, []string{id})
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)
