@@ -19,6 +19,7 @@ type Session struct {
 	UserAgent       string
 	ClientAddr      string // IP address at log-in
 	ImpersonatorID  string // of the admin who acts for the user; "" for the user's own
+	Scope           Scope  // of an API token, which is looked up like a session; "" for a session
 }
 
 const (

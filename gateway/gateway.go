@@ -94,6 +94,7 @@ type Gateway struct {
 	metrics  *metrics.Metrics
 	sockets  *sockets.Registry
 	sessions *auth.Sessions
+	tokens   *auth.Sessions // API tokens, looked up and remembered like sessions
 	hasher   *password.Hasher
 	origins  *auth.Origins
 	queue    *queue.Queue
@@ -109,6 +110,7 @@ func New(o Options) (*Gateway, error) {
 	g := &Gateway{Options: o, sockets: sockets.NewRegistry()}
 	g.metrics = metrics.New(g.sockets.Len)
 	g.sessions = auth.NewSessions(o.Store, o.PlatformKey, g.metrics.SessionCache)
+	g.tokens = auth.NewSessions(auth.AsSessions{Store: o.Store}, o.PlatformKey, g.metrics.SessionCache)
 	g.queue = queue.New(o.Store, g.metrics.QueueServed, o.Log)
 	g.mails = mailing.New(o.Store, o.Mailer, o.PublicURL, g.metrics.Mails, o.Log)
 	var err error
@@ -119,7 +121,7 @@ func New(o Options) (*Gateway, error) {
 		return nil, fmt.Errorf("gateway: public URL: %w", err)
 	}
 	g.proxy = proxy.New(proxy.Options{
-		PublicURL: o.PublicURL, Auth: g.sessions, Resolver: o.Resolver, Origins: g.origins,
+		PublicURL: o.PublicURL, Auth: auth.Tenant{Sessions: g.sessions, Tokens: g.tokens}, Resolver: o.Resolver, Origins: g.origins,
 		Sockets: g.sockets, Limits: o.SliceLimits, Metrics: g.metrics, Log: o.Log,
 	})
 	g.metrics.Registry.MustRegister(o.Collectors...)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 )
 
@@ -41,7 +42,7 @@ func (g *Gateway) expire(ctx context.Context) {
 // ends. An open socket is use.
 func (g *Gateway) noteSeen(ctx context.Context) {
 	note := func() {
-		seen := append(g.sessions.TakeSeen(), g.sockets.Sessions()...)
+		seen := slices.Concat(g.sessions.TakeSeen(), g.tokens.TakeSeen(), g.sockets.Sessions())
 		if len(seen) == 0 {
 			return
 		}

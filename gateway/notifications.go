@@ -12,8 +12,9 @@ import (
 // recheckTimeout is for one query after the notifications were interrupted.
 const recheckTimeout = 5 * time.Second
 
-// SessionEnded says that a session ended, here or on another gateway.
+// SessionEnded says that a session or an API token ended, here or on another gateway.
 func (g *Gateway) SessionEnded(tokenHash [32]byte) {
+	g.tokens.Invalidate(tokenHash)
 	g.sessions.Invalidate(tokenHash) // first: a socket that opens now is checked after it is registered
 	g.sockets.CloseSession(tokenHash)
 }
@@ -22,6 +23,7 @@ func (g *Gateway) SessionEnded(tokenHash [32]byte) {
 func (g *Gateway) SliceChanged(number int, state platform.SliceState, userID string) {
 	if userID != "" {
 		g.sessions.InvalidateUser(userID)
+		g.tokens.InvalidateUser(userID)
 		if state != platform.SliceAssigned {
 			g.sockets.CloseSlice(userID)
 		}
@@ -45,6 +47,7 @@ func (g *Gateway) userChanged(userID string, state platform.UserState) {
 		return // nothing is remembered of it yet
 	}
 	g.sessions.InvalidateUser(userID)
+	g.tokens.InvalidateUser(userID)
 	if state != platform.UserActive {
 		g.sockets.CloseUser(userID)
 	}
@@ -64,6 +67,7 @@ func (g *Gateway) SettingsChanged() { g.events.Publish(admin.SettingsEvent()) }
 // before is found out here.
 func (g *Gateway) NotificationsUp(ctx context.Context) {
 	g.sessions.Resume()
+	g.tokens.Resume()
 	g.metrics.ListenerUp.Set(1)
 	g.queue.Wake()
 	g.events.Publish(admin.ResyncEvent())
@@ -75,6 +79,7 @@ func (g *Gateway) NotificationsUp(ctx context.Context) {
 // NotificationsDown says that changes may be missed from now on.
 func (g *Gateway) NotificationsDown() {
 	g.sessions.Suspend()
+	g.tokens.Suspend()
 	g.metrics.ListenerUp.Set(0)
 }
 

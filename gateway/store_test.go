@@ -13,17 +13,18 @@ import (
 
 // memoryStore keeps the contract of Store in memory.
 type memoryStore struct {
-	mu       sync.Mutex
-	users    []memoryUser                       // guarded by mu
-	sessions map[[32]byte]platform.Session      // guarded by mu
-	slices   []platform.Slice                   // guarded by mu; by number - 1
-	queue    []string                           // guarded by mu; user ids
-	audit    []platform.AuditEntry              // guarded by mu; by id - 1
-	mails    []memoryMail                       // guarded by mu
-	tokens   map[[32]byte]platform.AccountToken // guarded by mu
-	settings platform.Settings                  // guarded by mu
-	factors  map[string]*memoryFactor           // guarded by mu; by user id
-	down     error                              // guarded by mu
+	mu        sync.Mutex
+	users     []memoryUser                       // guarded by mu
+	sessions  map[[32]byte]platform.Session      // guarded by mu
+	slices    []platform.Slice                   // guarded by mu; by number - 1
+	queue     []string                           // guarded by mu; user ids
+	audit     []platform.AuditEntry              // guarded by mu; by id - 1
+	mails     []memoryMail                       // guarded by mu
+	tokens    map[[32]byte]platform.AccountToken // guarded by mu
+	settings  platform.Settings                  // guarded by mu
+	factors   map[string]*memoryFactor           // guarded by mu; by user id
+	apiTokens map[[32]byte]memoryToken           // guarded by mu
+	down      error                              // guarded by mu
 }
 
 type memoryUser struct {
@@ -38,7 +39,7 @@ func testUserID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012
 
 func newMemoryStore() *memoryStore {
 	return &memoryStore{
-		settings: platform.Settings{Currency: "EUR"}, factors: make(map[string]*memoryFactor),
+		settings: platform.Settings{Currency: "EUR"}, factors: make(map[string]*memoryFactor), apiTokens: make(map[[32]byte]memoryToken),
 		sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken),
 	}
 }

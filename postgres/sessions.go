@@ -88,7 +88,14 @@ func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (m
 		JOIN gateway.users u ON u.id = s.user_id AND u.blocked_at IS NULL
 		LEFT JOIN gateway.slices sl ON sl.user_id = s.user_id AND sl.state <> 'gone'
 		WHERE s.token_hash = ANY($1) AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval
-			AND (sl.state IS NULL OR sl.state = 'assigned')`, keys, platform.SessionIdleTimeout)
+			AND (sl.state IS NULL OR sl.state = 'assigned')
+		UNION ALL
+		SELECT t.token_hash
+		FROM gateway.api_tokens t
+		JOIN gateway.users u ON u.id = t.user_id AND u.blocked_at IS NULL
+		LEFT JOIN gateway.slices sl ON sl.user_id = t.user_id AND sl.state <> 'gone'
+		WHERE t.token_hash = ANY($1) AND t.expires_at > now() AND (sl.state IS NULL OR sl.state = 'assigned')`,
+		keys, platform.SessionIdleTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("sessions served: %w", err)
 	}
@@ -180,10 +187,15 @@ func rotate(ctx context.Context, tx pgx.Tx, userID string, session, rotated [32]
 	return err
 }
 
-// SessionsSeen notes that sessions are in use; those seen lately are left.
+// SessionsSeen notes that sessions, and API tokens, are in use; those seen lately are left.
 func (s *GatewayStore) SessionsSeen(ctx context.Context, hashes [][32]byte) error {
 	_, err := s.db.Exec(ctx, `UPDATE gateway.sessions SET last_seen_at = now() WHERE token_hash = ANY($1) AND last_seen_at < now() - $2::interval`,
 		byteKeys(hashes), platform.SessionSeenEvery)
+	if err == nil {
+		_, err = s.db.Exec(ctx, `
+			UPDATE gateway.api_tokens SET last_used_at = now()
+			WHERE token_hash = ANY($1) AND (last_used_at IS NULL OR last_used_at < now() - $2::interval)`, byteKeys(hashes), platform.SessionSeenEvery)
+	}
 	if err != nil {
 		return fmt.Errorf("sessions seen: %w", outage(err))
 	}
@@ -205,6 +217,9 @@ func (s *GatewayStore) DeleteExpiredSessions(ctx context.Context) (int64, error)
 		platform.SessionIdleTimeout)
 	if err != nil {
 		return 0, fmt.Errorf("delete expired sessions: %w", err)
+	}
+	if _, err := s.db.Exec(ctx, `DELETE FROM gateway.api_tokens WHERE expires_at <= now()`); err != nil {
+		return tag.RowsAffected(), fmt.Errorf("delete expired tokens: %w", err)
 	}
 	return tag.RowsAffected(), nil
 }

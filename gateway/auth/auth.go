@@ -30,6 +30,7 @@ type Store interface {
 	SessionStore
 	AccountStore
 	SecondFactorStore
+	TokenStore
 
 	// SignUp makes a user with a session and gives them a warm slice, or a
 	// place in the queue: then the slice is zero. A mail asks them to verify the
@@ -91,6 +92,7 @@ func (s *Service) Register(r gin.IRouter) {
 	s.registerPassword(r)
 	s.registerSessions(r)
 	s.registerTOTP(r)
+	s.registerTokens(r)
 }
 
 func (s *Service) signUp(c *gin.Context) {

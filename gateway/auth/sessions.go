@@ -33,6 +33,7 @@ type Identity struct {
 	User            platform.User
 	ImpersonatorID  string         // of the admin who acts for the user; "" for the user
 	Slice           platform.Slice // zero if the user has none
+	Scope           platform.Scope // of an API token; "" for a session
 	SliceToken      string         // by which the slice knows the gateway; "" without a slice
 }
 
@@ -186,7 +187,7 @@ func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
 	}
 	id := &Identity{
 		Session: hash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt,
-		User: ses.User, ImpersonatorID: ses.ImpersonatorID, Slice: slice,
+		User: ses.User, ImpersonatorID: ses.ImpersonatorID, Slice: slice, Scope: ses.Scope,
 	}
 	if slice.Number != 0 {
 		id.SliceToken = platform.SliceToken(s.key, slice.Number, slice.Generation)

@@ -1,0 +1,74 @@
+package gateway
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+
+	"ipnoelp.io/platform"
+)
+
+type memoryToken struct {
+	platform.APIToken
+	userID string
+}
+
+func (s *memoryStore) CreateAPIToken(_ context.Context, userID string, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, o := range s.apiTokens {
+		if o.userID == userID {
+			n++
+		}
+	}
+	if n >= platform.MaxAPITokens {
+		return t, platform.Errorf(platform.ErrConflict, "too many")
+	}
+	t.ID, t.CreatedAt = uuid.NewString(), time.Now()
+	s.apiTokens[t.TokenHash] = memoryToken{t, userID}
+	s.note(by, "api_token.create", userID)
+	return t, nil
+}
+
+func (s *memoryStore) ListAPITokens(_ context.Context, userID string) ([]platform.APIToken, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var all []platform.APIToken
+	for _, t := range s.apiTokens {
+		if t.userID == userID {
+			all = append(all, t.APIToken)
+		}
+	}
+	return all, nil
+}
+
+func (s *memoryStore) DeleteAPIToken(_ context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for h, t := range s.apiTokens {
+		if t.userID == userID && t.ID == id {
+			delete(s.apiTokens, h)
+			s.note(by, "api_token.delete", userID)
+			return h, nil
+		}
+	}
+	return [32]byte{}, platform.Errorf(platform.ErrNotFound, "no token")
+}
+
+func (s *memoryStore) APITokenSession(_ context.Context, hash [32]byte) (platform.Session, platform.Slice, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, ok := s.apiTokens[hash]
+	if !ok || !time.Now().Before(t.ExpiresAt) {
+		return platform.Session{}, platform.Slice{}, platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	ses := platform.Session{ID: t.ID, TokenHash: hash, User: s.byID(t.userID).User, ExpiresAt: t.ExpiresAt, Scope: t.Scope}
+	for _, sl := range s.slices {
+		if sl.UserID == t.userID {
+			return ses, sl, nil
+		}
+	}
+	return ses, platform.Slice{}, nil
+}
