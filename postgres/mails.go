@@ -51,6 +51,8 @@ func (s *GatewayStore) DueMails(ctx context.Context, limit int, lease time.Durat
 }
 
 // mailToken makes the token of a mail, if the mail still has a point.
+//
+//nolint:gosec // a statement, no secret
 const mailToken = `
 INSERT INTO gateway.account_tokens (token_hash, user_id, purpose, email, expires_at)
 SELECT $2, u.id, m.kind, m.recipient, $3

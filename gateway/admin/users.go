@@ -252,7 +252,7 @@ func (s *Service) otherUser(c *gin.Context) (string, error) {
 // textFault trims a required text of at most limit characters.
 func textFault(field string, text *string, limit int) error {
 	*text = strings.TrimSpace(*text)
-	detail := ""
+	var detail string
 	switch {
 	case *text == "":
 		detail = "is required"

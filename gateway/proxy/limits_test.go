@@ -71,13 +71,21 @@ func TestRate(t *testing.T) {
 		t.Error("a request above the burst is admitted")
 	}
 	now = now.Add(time.Second)
-	if !take() || !take() || take() {
-		t.Error("a second is not worth two requests")
+	if n := admitted(take); n != 2 {
+		t.Errorf("a second is worth %d requests, want 2", n)
 	}
 	now = now.Add(time.Hour)
-	if !take() || !take() || !take() || take() {
-		t.Error("an hour is not worth one burst")
+	if n := admitted(take); n != 3 {
+		t.Errorf("an hour is worth %d requests, want one burst of 3", n)
 	}
+}
+
+// admitted counts how many requests are taken before one is not.
+func admitted(take func() bool) (n int) {
+	for take() {
+		n++
+	}
+	return n
 }
 
 // What nobody uses is not remembered.

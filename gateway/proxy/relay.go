@@ -67,13 +67,9 @@ func (r *relay) start(fromClient, fromSlice []byte) {
 
 // pass copies from src to dst until one of them ends, and then ends both.
 func (r *relay) pass(dst, src *peer, early []byte) {
-	if _, err := dst.Write(early); err == nil {
-		early = nil
-		for {
-			if err := src.copyTo(dst); err != nil {
-				break
-			}
-		}
+	_, err := dst.Write(early)
+	for err == nil {
+		err = src.copyTo(dst)
 	}
 	if !r.closing.Load() {
 		r.client.Close()

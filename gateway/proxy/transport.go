@@ -85,7 +85,7 @@ func (t *sliceTransport) RoundTrip(req *http.Request) (res *http.Response, err e
 	}
 	err = t.locate(req, body.replayable, func(addr string) (wrong string, err error) {
 		attempt := body.attempt()
-		res, err = t.transports.RoundTrip(withAddress(req, addr, attempt))
+		res, err = t.transports.RoundTrip(withAddress(req, addr, attempt)) //nolint:bodyclose // the caller's, or judge's
 		if wrong, err = judge(req, res, err); wrong != "" {
 			revoke(attempt)
 		}
@@ -101,7 +101,7 @@ func (t *sliceTransport) RoundTrip(req *http.Request) (res *http.Response, err e
 // upstream.Transport.Upgrade.
 func (t *sliceTransport) upgrade(req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
 	err = t.locate(req, func() bool { return true }, func(addr string) (wrong string, err error) {
-		res, nc, early, err = t.quick.Upgrade(withAddress(req, addr, nil))
+		res, nc, early, err = t.quick.Upgrade(withAddress(req, addr, nil)) //nolint:bodyclose // the caller's, or judge's
 		return judge(req, res, err)
 	})
 	if err != nil {

@@ -60,7 +60,7 @@ func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Iden
 		res.Request = out
 		err = p.modifyResponse(res)
 	}
-	if err == nil && slice != nil && !(strings.EqualFold(res.Header.Get("Upgrade"), "websocket") && hasToken(res.Header["Connection"], "upgrade")) {
+	if err == nil && slice != nil && (!strings.EqualFold(res.Header.Get("Upgrade"), "websocket") || !hasToken(res.Header["Connection"], "upgrade")) {
 		err = errNotAgreed
 	}
 	switch {
@@ -83,7 +83,7 @@ func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Iden
 		return false
 	}
 	// What the client sent before the switch: not a byte is lost.
-	fromClient, _ := rw.Reader.Peek(rw.Reader.Buffered())
+	fromClient, _ := rw.Peek(rw.Reader.Buffered())
 	fromClient = bytes.Clone(fromClient)
 	info := request.From(r.Context())
 	logged := func(int64) {}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -72,7 +73,7 @@ func (r readerOf) Read(p []byte) (int, error) {
 	if c.left <= 0 {
 		return 0, errHeaderSize
 	}
-	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	n, err := c.Read(p[:min(len(p), c.left)])
 	if c.left != noLimit {
 		c.left -= n
 	}
@@ -176,7 +177,7 @@ func (c *conn) compose(req *http.Request) error {
 	if body != nil {
 		n := len(b)
 		b = append(b, make([]byte, body.Size())...)
-		if _, err := body.ReadAt(b[n:], 0); err != nil && err != io.EOF {
+		if _, err := body.ReadAt(b[n:], 0); err != nil && !errors.Is(err, io.EOF) {
 			return fmt.Errorf("upstream: body: %w", err)
 		}
 	}

@@ -209,7 +209,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	b.c.arm(b.t.BodyTimeout)
 	n, err := b.ReadCloser.Read(p)
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		b.end(true)
 	case err != nil:
 		err = cause(b.c.ctx, err)
