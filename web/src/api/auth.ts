@@ -12,6 +12,23 @@ export const signUp = (credentials: Credentials) =>
 export const logIn = (credentials: Credentials) =>
   request<Me>('/auth/login', { method: 'POST', body: credentials });
 
+/** Whether a log-in goes on with a code. */
+export const asksForCode = (error: unknown): boolean =>
+  error instanceof ApiError && error.type === '/problems/second_factor';
+
+/** Second step of a log-in: a code of the authenticator app, or a recovery code. */
+export const logInCode = (code: string) => request<Me>('/auth/login/code', { method: 'POST', body: { code } });
+
+export const verifyEmail = (token: string) =>
+  request<{ email: string }>('/auth/email/verify', { method: 'POST', body: { token } });
+
+/** Has a link mailed, if there is such an account. */
+export const askForPasswordReset = (email: string) =>
+  request<void>('/auth/password/reset', { method: 'POST', body: { email } });
+
+export const resetPassword = (input: { token: string; password: string }) =>
+  request<void>('/auth/password/reset/confirm', { method: 'POST', body: input });
+
 export const logOut = () => request<void>('/auth/logout', { method: 'POST' });
 
 /** Who is logged in; null when nobody is. */

@@ -17,6 +17,8 @@ export class ApiError extends Error {
     /** Names the request in the server's logs. */
     readonly requestID: string | null = null,
     readonly retryAfterSeconds: number | null = null,
+    /** What kind of problem it is, such as /problems/conflict. */
+    readonly type: string | null = null,
   ) {
     super(message);
   }
@@ -62,7 +64,7 @@ export async function request<T>(path: string, options: RequestOptions = {}): Pr
     );
   }
   if (!response.ok) throw await errorFrom(response);
-  if (response.status === 204) return undefined as T;
+  if (response.status === 202 || response.status === 204) return undefined as T;
   try {
     return (await response.json()) as T;
   } catch {
@@ -83,6 +85,7 @@ async function errorFrom(response: Response): Promise<ApiError> {
     Array.isArray(problem?.errors) ? problem.errors : [],
     problem?.request_id ?? response.headers.get('X-Request-Id'),
     seconds(response.headers.get('Retry-After')),
+    problem?.type ?? null,
   );
 }
 

@@ -1,6 +1,9 @@
 import { createBrowserRouter } from 'react-router';
+import { ForgotPasswordPage } from '../pages/auth/ForgotPasswordPage';
 import { LogInPage } from '../pages/auth/LogInPage';
+import { ResetPasswordPage } from '../pages/auth/ResetPasswordPage';
 import { SignUpPage } from '../pages/auth/SignUpPage';
+import { VerifyEmailPage } from '../pages/auth/VerifyEmailPage';
 import { ChatsPage } from '../pages/inbox/ChatsPage';
 import { NoChatSelected } from '../pages/inbox/NoChatSelected';
 import { ThreadPage } from '../pages/inbox/ThreadPage';
@@ -26,6 +29,10 @@ export const router = createBrowserRouter([
           { path: '/signup', element: <SignUpPage /> },
         ],
       },
+      // Links from mails: they may be opened with or without a session.
+      { path: '/forgot-password', element: <ForgotPasswordPage /> },
+      { path: '/reset-password', element: <ResetPasswordPage /> },
+      { path: '/verify-email', element: <VerifyEmailPage /> },
       {
         element: <RequireSession />,
         children: [

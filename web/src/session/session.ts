@@ -1,6 +1,6 @@
 import { createContext, useContext } from 'react';
 import { useMutation, useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
-import { fetchMe, logIn, logOut, signUp } from '../api/auth';
+import { fetchMe, logIn, logInCode, logOut, signUp } from '../api/auth';
 import { ApiError, NO_ANSWER } from '../api/http';
 import { keys } from '../api/keys';
 import { shouldRetry } from '../app/queryClient';
@@ -41,6 +41,11 @@ export function useLogIn() {
     retry: (failures, error) => error instanceof ApiError && error.status === NO_ANSWER && failures < 2,
     onSuccess: (me) => beginSession(queryClient, me),
   });
+}
+
+export function useLogInCode() {
+  const queryClient = useQueryClient();
+  return useMutation({ mutationFn: logInCode, onSuccess: (me) => beginSession(queryClient, me) });
 }
 
 export function useSignUp() {

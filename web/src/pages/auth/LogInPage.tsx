@@ -2,8 +2,10 @@ import { Alert, Anchor } from '@mantine/core';
 import { IconClockPause } from '@tabler/icons-react';
 import { Link, useLocation } from 'react-router';
 import type { LogInState } from '../../app/gates';
+import { asksForCode } from '../../api/auth';
 import { useLogIn } from '../../session/session';
 import { AuthLayout } from './AuthLayout';
+import { CodeForm } from './CodeForm';
 import { CredentialsForm } from './CredentialsForm';
 import { validateLogIn } from './validate';
 
@@ -28,13 +30,22 @@ export function LogInPage() {
           Your session has ended. Please log in again.
         </Alert>
       )}
-      <CredentialsForm
-        submitLabel="Log in"
-        validate={validateLogIn}
-        onSubmit={(credentials) => logIn.mutate(credentials)}
-        pending={logIn.isPending}
-        error={logIn.error}
-      />
+      {asksForCode(logIn.error) ? (
+        <CodeForm onBack={() => logIn.reset()} />
+      ) : (
+        <>
+          <CredentialsForm
+            submitLabel="Log in"
+            validate={validateLogIn}
+            onSubmit={(credentials) => logIn.mutate(credentials)}
+            pending={logIn.isPending}
+            error={logIn.error}
+          />
+          <Anchor component={Link} to="/forgot-password" c="var(--app-accent-text)" size="sm" mt="md" display="block">
+            Forgot your password?
+          </Anchor>
+        </>
+      )}
     </AuthLayout>
   );
 }

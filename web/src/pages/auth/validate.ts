@@ -18,11 +18,15 @@ export function validateSignUp(credentials: Credentials): Errors {
   if (!errors.email && !/^[^\s@]+@[^\s@]+\.[^\s@]+$/.test(credentials.email.trim())) {
     errors.email = 'E-mail must be an e-mail address such as ana@example.com';
   }
-  const length = Array.from(credentials.password).length; // characters, not UTF-16 units
-  if (!errors.password && length < MIN_PASSWORD_LENGTH) {
-    errors.password = `Password must have at least ${MIN_PASSWORD_LENGTH} characters`;
-  } else if (length > MAX_PASSWORD_LENGTH) {
-    errors.password = `Password must have at most ${MAX_PASSWORD_LENGTH} characters`;
-  }
+  const password = passwordError(credentials.password);
+  if (!errors.password && password) errors.password = password;
   return errors;
+}
+
+/** What is wrong with a new password. */
+export function passwordError(password: string): string | undefined {
+  const length = Array.from(password).length; // characters, not UTF-16 units
+  if (length < MIN_PASSWORD_LENGTH) return `Password must have at least ${MIN_PASSWORD_LENGTH} characters`;
+  if (length > MAX_PASSWORD_LENGTH) return `Password must have at most ${MAX_PASSWORD_LENGTH} characters`;
+  return undefined;
 }
