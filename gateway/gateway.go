@@ -129,12 +129,14 @@ func New(o Options) (*Gateway, error) {
 		Name: "gateway_slices_failing", Help: "Slices that are left alone because they failed several times in a row.",
 	}, func() float64 { return float64(g.proxy.Failing()) }))
 	g.events = &admin.Events{Sessions: g.sessions, Origins: g.origins, Sockets: g.sockets}
-	g.own = g.newRouter()
+	if g.own, err = g.newRouter(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
 	return g, nil
 }
 
 // newRouter returns the routes that the gateway answers itself.
-func (g *Gateway) newRouter() http.Handler {
+func (g *Gateway) newRouter() (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()               // recovery and logs are in front, for tenant traffic too
 	_ = r.SetTrustedProxies(nil) // fails on malformed addresses only
@@ -161,7 +163,7 @@ func (g *Gateway) newRouter() http.Handler {
 	}
 	admins.Register(r)
 	g.registerOps(r)
-	return r
+	return r, registerDocument(r)
 }
 
 // Handler returns the whole gateway as one handler.

@@ -112,7 +112,11 @@ func (b *testBundle) call(t testing.TB, method, path, cookie, body string, heade
 	if cookie != "" {
 		req.Header.Set("Cookie", auth.CookieName+"="+cookie)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := http.DefaultClient
+	if described(path) {
+		client = document.Client(t, nil)
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

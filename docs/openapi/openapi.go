@@ -36,6 +36,9 @@ func Slice() (map[string]any, error) {
 	return whole, nil
 }
 
+// Gateway returns the document of the gateway's API, as what JSON has.
+func Gateway() (map[string]any, error) { return read("gateway.yaml") }
+
 func read(name string) (map[string]any, error) {
 	text, err := files.ReadFile(name)
 	if err != nil {

@@ -10,11 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"ipnoelp.io/platform/slice/openapitest"
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
-var doc = openapitest.Load()
+var doc = openapitest.Slice()
 
 func TestMain(m *testing.M) { doc.Main(m, sessionPath, "!"+sessionPath+"/history") }
 

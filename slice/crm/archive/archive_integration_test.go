@@ -17,13 +17,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/database/databasetest"
-	"ipnoelp.io/platform/slice/openapitest"
 )
 
-var document = openapitest.Load()
+var document = openapitest.Slice()
 
 func TestMain(m *testing.M) {
 	document.Main(m, "/api/export", "/api/data", "/api/contacts/{id}/data")

@@ -18,14 +18,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/database/databasetest"
-	"ipnoelp.io/platform/slice/openapitest"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
-var doc = openapitest.Load()
+var doc = openapitest.Slice()
 
 // The chat of a contact is the inbox's.
 func TestMain(m *testing.M) {

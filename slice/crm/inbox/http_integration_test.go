@@ -15,12 +15,12 @@ import (
 	"testing"
 	"time"
 
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/problem"
-	"ipnoelp.io/platform/slice/openapitest"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
-var document = openapitest.Load()
+var document = openapitest.Slice()
 
 func TestMain(m *testing.M) {
 	document.Main(m, "/api/chats", "/api/messages/{id}", "!/api/messages/{id}/media", "/api/search", "/api/settings", "/api/whatsapp/history", "/api/contacts/{id}/chat")

@@ -18,13 +18,13 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/database/databasetest"
-	"ipnoelp.io/platform/slice/openapitest"
 	"ipnoelp.io/platform/slice/whatsapp"
 )
 
-var document = openapitest.Load()
+var document = openapitest.Slice()
 
 func TestMain(m *testing.M) {
 	document.Main(m, "/api/files", "/api/messages/{id}/media")

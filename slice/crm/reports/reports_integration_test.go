@@ -14,14 +14,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/problem"
 	"ipnoelp.io/platform/slice/crm/inbox/inboxtest"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/database/databasetest"
-	"ipnoelp.io/platform/slice/openapitest"
 )
 
-var document = openapitest.Load()
+var document = openapitest.Slice()
 
 func TestMain(m *testing.M) { document.Main(m, "/api/reports") }
 

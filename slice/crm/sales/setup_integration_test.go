@@ -17,15 +17,15 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/slice/crm/event"
 	"ipnoelp.io/platform/slice/database"
 	"ipnoelp.io/platform/slice/database/databasetest"
-	"ipnoelp.io/platform/slice/openapitest"
 )
 
 const patience = 10 * time.Second
 
-var doc = openapitest.Load()
+var doc = openapitest.Slice()
 
 func TestMain(m *testing.M) {
 	doc.Main(m, "/api/stages", "/api/pipeline", "/api/deals", "/api/tasks")

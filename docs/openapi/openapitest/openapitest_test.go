@@ -16,7 +16,7 @@ type quiet struct {
 func (q *quiet) Errorf(format string, _ ...any) { q.failed = format }
 
 func TestWrongAnswersAreFound(t *testing.T) {
-	d := Load()
+	d := Slice()
 	for name, tc := range map[string]struct {
 		method, path, body, answer string
 		status                     int

@@ -1,4 +1,4 @@
-// Package openapitest holds the slice's real answers against its OpenAPI
+// Package openapitest holds a program's real answers against its OpenAPI
 // document.
 package openapitest
 
@@ -23,7 +23,7 @@ import (
 	"ipnoelp.io/platform/docs/openapi"
 )
 
-// Document is the slice's document with a memory of what was answered.
+// Document is an OpenAPI document with a memory of what was answered.
 type Document struct {
 	doc    *openapi3.T
 	router routers.Router
@@ -32,9 +32,13 @@ type Document struct {
 	answered map[string]bool
 }
 
-// Load reads the document; it panics if that is not valid.
-func Load() *Document {
-	whole, err := openapi.Slice()
+// Slice reads the slice's document; it panics if that is not valid.
+func Slice() *Document { return load(openapi.Slice()) }
+
+// Gateway reads the gateway's document; it panics if that is not valid.
+func Gateway() *Document { return load(openapi.Gateway()) }
+
+func load(whole map[string]any, err error) *Document {
 	if err != nil {
 		panic(err)
 	}
