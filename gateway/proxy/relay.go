@@ -87,10 +87,8 @@ func (r *relay) pass(dst, src *peer, early []byte) {
 // closes.
 func (r *relay) closeWith(code int) {
 	r.closing.Store(true)
-	var wg sync.WaitGroup
-	wg.Go(func() { r.client.say(code) })
-	wg.Go(func() { r.slice.say(code) })
-	wg.Wait()
+	r.client.say(code) // first: what the slice answers is not for the client
+	r.slice.say(code)
 	r.client.Close()
 	r.slice.Close()
 }
