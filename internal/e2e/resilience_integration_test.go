@@ -136,13 +136,14 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 	defer stop()
 	var requests, reconnects atomic.Int64
 	for range 4 {
+		browser := b.browser(t, u)
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				for _, r := range []struct {
 					method, path string
 					status       int
 				}{{"GET", "/auth/me", 200}, {"GET", "/api/whatsapp", 200}, {"POST", "/api/chats/1@c.us/read", 404}} {
-					a, err := u.try(context.WithoutCancel(ctx), r.method, r.path, nil)
+					a, err := browser.try(context.WithoutCancel(ctx), r.method, r.path, nil)
 					if err != nil || a.status != r.status {
 						t.Errorf("%s %s: %d %s, %v; want %d", r.method, r.path, a.status, a.body, err, r.status)
 					}

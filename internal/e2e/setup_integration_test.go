@@ -72,6 +72,16 @@ func (b *bundle) client(t testing.TB) *client {
 	return &client{t: t, base: b.AppURL(), http: &http.Client{Jar: jar, Transport: transport, Timeout: 60 * time.Second}}
 }
 
+// browser is a user's client that speaks HTTP/2, with connections of its own.
+// nginx reloads whenever a gateway comes or goes and closes idle connections;
+// in HTTP/2 it says which requests it has not taken, and those are sent again.
+func (b *bundle) browser(t testing.TB, u *user) *client {
+	t.Helper()
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: b.CertPool()}, ForceAttemptHTTP2: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &client{t: t, base: u.base, http: &http.Client{Jar: u.http.Jar, Transport: transport, Timeout: 60 * time.Second}}
+}
+
 // me is the answer of the routes that say who is logged in.
 type me struct {
 	User struct {
