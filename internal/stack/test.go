@@ -96,8 +96,8 @@ func (s *Stack) command(ctx context.Context, out io.Writer, environ []string, di
 	return nil
 }
 
-// goTest tests the packages that use the whole stack one after the other, and
-// then two at a time those that need no more of it than PostgreSQL. What goes
+// goTest tests the packages that need the stack for themselves one after the
+// other, and then two at a time those that only use a part of it. What goes
 // to `go test` besides packages, flags and their values, keeps all to one run.
 func (s *Stack) goTest(ctx context.Context, out io.Writer, environ, args []string) error {
 	run := func(atOnce string, what []string) error {
@@ -136,8 +136,8 @@ func (s *Stack) goTest(ctx context.Context, out io.Writer, environ, args []strin
 }
 
 // usesStack reports whether the tests of a package (by its folder) need the whole
-// stack for themselves.
+// stack for themselves: they break parts of it, or count what runs in it.
 func usesStack(pkg string) bool {
 	top, _, _ := strings.Cut(pkg, "/")
-	return slices.Contains([]string{"cmd", "consul", "internal", "nomad", "postgres"}, top)
+	return top == "internal" || pkg == "cmd/provisioner"
 }
