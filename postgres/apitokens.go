@@ -103,9 +103,5 @@ func (s *GatewayStore) APITokenSession(ctx context.Context, tokenHash [32]byte) 
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("token: %w", notFound(err, "There is no such token."))
 	}
-	var sl platform.Slice
-	if number != nil {
-		sl = platform.Slice{Number: *number, State: *state, Generation: *generation, UserID: u.ID}
-	}
-	return ses, sl, nil
+	return ses, sliceOf(u.ID, number, state, generation), nil
 }

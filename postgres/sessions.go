@@ -43,11 +43,7 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("session: %w", notFound(err, "There is no such session."))
 	}
-	var sl platform.Slice
-	if number != nil {
-		sl = platform.Slice{Number: *number, State: *state, Generation: *generation, UserID: u.ID}
-	}
-	return ses, sl, nil
+	return ses, sliceOf(u.ID, number, state, generation), nil
 }
 
 // ListSessions returns a user's sessions that have not ended, the last used
@@ -222,4 +218,13 @@ func (s *GatewayStore) DeleteExpiredSessions(ctx context.Context) (int64, error)
 		return tag.RowsAffected(), fmt.Errorf("delete expired tokens: %w", err)
 	}
 	return tag.RowsAffected(), nil
+}
+
+// sliceOf returns a user's slice from the columns of an outer join; the zero Slice
+// where there is none.
+func sliceOf(userID string, number *int, state *platform.SliceState, generation *int64) platform.Slice {
+	if number == nil {
+		return platform.Slice{}
+	}
+	return platform.Slice{Number: *number, State: *state, Generation: *generation, UserID: userID}
 }

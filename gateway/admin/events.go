@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -11,17 +10,11 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
-	"ipnoelp.io/platform/gateway/request"
 	"ipnoelp.io/platform/gateway/sockets"
 )
 
 const (
-	pingEvery     = 25 * time.Second // nginx cuts a silent connection after 60 s
-	pongWait      = 60 * time.Second // two pings and a bit
-	writeTimeout  = 10 * time.Second // for one small frame
-	readLimit     = 512              // bytes; clients have nothing to say
-	bufferBytes   = 1024             // a frame has about 200
-	eventsPending = 256              // frames that a slow client may be behind
+	eventsPending = 256 // frames that a slow client may be behind
 	poolEvery     = 500 * time.Millisecond
 )
 
@@ -104,103 +97,38 @@ func (e *Events) unwatch(w *watcher) {
 }
 
 func (s *Service) events(c *gin.Context) {
-	w, r := c.Writer, c.Request
-	id, err := s.Sessions.Authenticate(r)
-	if err == nil {
-		err = s.Events.Origins.CheckWebSocket(r)
-	}
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	closing := make(chan int, 1) // a close code
-	sock, err := s.Events.Sockets.Add(sockets.Own, id.Session, id.User.ID, func(code int) {
-		select {
-		case closing <- code:
-		default:
-		}
-	})
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	defer s.Events.Sockets.Remove(sock)
-	// The session may have ended before the registry knew the socket.
-	if _, err := s.Sessions.Lookup(r.Context(), id.Session); err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	watcher := s.Events.watch() // before the first frame: no change is missed
-	defer s.Events.unwatch(watcher)
-	upgrader := websocket.Upgrader{
-		ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes, HandshakeTimeout: writeTimeout,
-		CheckOrigin: func(*http.Request) bool { return true }, // checked above
-		Error: func(w http.ResponseWriter, r *http.Request, _ int, reason error) {
-			request.Fail(w, r, platform.Errorf(platform.ErrInvalid, "This address speaks WebSocket only.").WithCause(reason))
-		},
-	}
-	conn, err := upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return // answered
-	}
-	v := &view{service: s, conn: conn, session: id.Session, watcher: watcher, closing: closing}
-	v.run()
+	v := &view{service: s}
+	defer func() { s.Events.unwatch(v.watcher) }() // of none, where nobody watched
+	s.Events.Sockets.Serve(c.Writer, c.Request, s.Sessions, s.Events.Origins,
+		func(*auth.Identity) { v.watcher = s.Events.watch() },
+		func(stream *sockets.Stream) int {
+			v.Stream = stream
+			return v.write()
+		})
 }
 
 // view is one open connection.
 type view struct {
+	*sockets.Stream
 	service *Service
-	conn    *websocket.Conn
-	session [32]byte
 	watcher *watcher
-	closing <-chan int
-}
-
-func (v *view) run() {
-	gone := make(chan struct{})
-	go func() {
-		defer close(gone)
-		v.read()
-	}()
-	if code := v.write(gone); code != 0 {
-		_ = v.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(writeTimeout))
-		// The client closes first if it is there; do not wait for one that is not.
-		_ = v.conn.SetReadDeadline(time.Now().Add(time.Second))
-		<-gone
-	}
-	_ = v.conn.Close()
-	<-gone
-}
-
-// read consumes pongs and closes; it returns when the client is gone.
-func (v *view) read() {
-	v.conn.SetReadLimit(readLimit)
-	_ = v.conn.SetReadDeadline(time.Now().Add(pongWait))
-	v.conn.SetPongHandler(func(string) error { return v.conn.SetReadDeadline(time.Now().Add(pongWait)) })
-	for {
-		if _, _, err := v.conn.NextReader(); err != nil {
-			return
-		}
-	}
 }
 
 // write sends the pool at once, then each event, and the pool again a little
 // after those that changed it. It returns the code to close with, 0 when the
 // client is gone.
-func (v *view) write(gone <-chan struct{}) (code int) {
-	ping := time.NewTicker(pingEvery)
-	defer ping.Stop()
+func (v *view) write() (code int) {
 	due := time.After(0) // when the pool is sent; nil while nothing changes
 	for {
 		select {
-		case <-gone:
+		case <-v.Gone:
 			return 0
-		case code := <-v.closing:
+		case code := <-v.Closing:
 			return code
 		case <-v.watcher.behind:
 			return websocket.CloseTryAgainLater
-		case <-ping.C:
-			if v.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
+		case <-v.Ping:
+			if !v.SendPing() {
 				return 0
 			}
 		case <-due:
@@ -209,14 +137,14 @@ func (v *view) write(gone <-chan struct{}) (code int) {
 			if code != 0 {
 				return code
 			}
-			if v.send(frame) != nil {
+			if !v.Send(frame) {
 				return 0
 			}
 		case ev := <-v.watcher.events:
 			if ev.pool && due == nil {
 				due = time.After(poolEvery)
 			}
-			if ev.Type != "" && v.send(ev) != nil {
+			if ev.Type != "" && !v.Send(ev) {
 				return 0
 			}
 		}
@@ -233,9 +161,9 @@ type poolEvent struct {
 // pool returns a frame about the pool, or the code to close with. It also asks
 // again whether the client is an admin.
 func (v *view) pool() (frame poolEvent, code int) {
-	ctx, cancel := context.WithTimeout(context.Background(), writeTimeout) // the request's own ended with the hijack
+	ctx, cancel := context.WithTimeout(context.Background(), sockets.WriteTimeout) // the request's own ended with the hijack
 	defer cancel()
-	id, err := v.service.Sessions.Lookup(ctx, v.session)
+	id, err := v.service.Sessions.Lookup(ctx, v.Identity.Session)
 	switch {
 	case platform.CodeOf(err) == platform.ErrUnavailable:
 		return frame, websocket.CloseTryAgainLater
@@ -247,9 +175,4 @@ func (v *view) pool() (frame poolEvent, code int) {
 		return frame, websocket.CloseTryAgainLater
 	}
 	return poolEvent{Type: "pool", Target: target, Queued: queued, Slices: everyState(counts)}, 0
-}
-
-func (v *view) send(frame any) error {
-	_ = v.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	return v.conn.WriteJSON(frame)
 }

@@ -8,7 +8,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/gin-gonic/gin"
-	"github.com/google/uuid"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/request"
@@ -222,12 +221,12 @@ func (s *Service) deleteToken(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	which, err := uuid.Parse(c.Param("id"))
-	if err != nil || which.String() != c.Param("id") {
-		request.Fail(w, r, platform.Errorf(platform.ErrNotFound, "There is no such token."))
+	which, err := pathID(c, "token")
+	if err != nil {
+		request.Fail(w, r, err)
 		return
 	}
-	hash, err := s.Store.DeleteAPIToken(r.Context(), id.User.ID, which.String(), request.Audit(r.Context(), "", "", ""))
+	hash, err := s.Store.DeleteAPIToken(r.Context(), id.User.ID, which, request.Audit(r.Context(), "", "", ""))
 	if err != nil {
 		request.Fail(w, r, err)
 		return

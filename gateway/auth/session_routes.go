@@ -65,12 +65,12 @@ func (s *Service) endOne(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	which, err := uuid.Parse(c.Param("id"))
-	if err != nil || which.String() != c.Param("id") {
-		request.Fail(w, r, platform.Errorf(platform.ErrNotFound, "There is no such session."))
+	which, err := pathID(c, "session")
+	if err != nil {
+		request.Fail(w, r, err)
 		return
 	}
-	ended, err := s.Store.EndSession(r.Context(), id.User.ID, which.String(), request.Audit(r.Context(), "", "", ""))
+	ended, err := s.Store.EndSession(r.Context(), id.User.ID, which, request.Audit(r.Context(), "", "", ""))
 	if err != nil {
 		request.Fail(w, r, err)
 		return
@@ -98,4 +98,14 @@ func (s *Service) endOthers(c *gin.Context) {
 		s.SessionEnded(hash)
 	}
 	noContent(w)
+}
+
+// pathID returns the id in a path. Returns ErrNotFound if it can be none: what is
+// what there is none of then.
+func pathID(c *gin.Context, what string) (string, error) {
+	id, err := uuid.Parse(c.Param("id"))
+	if err != nil || id.String() != c.Param("id") {
+		return "", platform.Errorf(platform.ErrNotFound, "There is no such %s.", what)
+	}
+	return id.String(), nil
 }

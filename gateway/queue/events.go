@@ -2,26 +2,14 @@ package queue
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"net/http"
-	"time"
 
 	"github.com/gin-gonic/gin"
 	"github.com/gorilla/websocket"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
-	"ipnoelp.io/platform/gateway/request"
 	"ipnoelp.io/platform/gateway/sockets"
-)
-
-const (
-	pingEvery    = 25 * time.Second // nginx cuts a silent connection after 60 s
-	pongWait     = 60 * time.Second // two pings and a bit
-	writeTimeout = 10 * time.Second // for one small frame
-	readLimit    = 512              // bytes; clients have nothing to say
-	bufferBytes  = 1024             // a frame has about 70
 )
 
 // Statuses tells how things stand with a user's slice.
@@ -45,95 +33,33 @@ func (e *Events) Register(r gin.IRouter) {
 }
 
 func (e *Events) serve(w http.ResponseWriter, r *http.Request) {
-	id, err := e.Sessions.Authenticate(r)
-	if err == nil {
-		request.From(r.Context()).UserID = id.User.ID
-		err = e.Origins.CheckWebSocket(r)
-	}
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	closing := make(chan int, 1) // a close code
-	sock, err := e.Sockets.Add(sockets.Own, id.Session, id.User.ID, func(code int) {
-		select {
-		case closing <- code:
-		default:
+	s := &stream{events: e}
+	defer func() {
+		if s.watcher != nil {
+			s.watcher.Close()
 		}
-	})
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	defer e.Sockets.Remove(sock)
-	// The session may have ended before the registry knew the socket.
-	if _, err := e.Sessions.Lookup(r.Context(), id.Session); err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	watcher := e.Queue.Watch(id.User.ID) // before the first status: no change is missed
-	defer watcher.Close()
-	upgrader := websocket.Upgrader{
-		ReadBufferSize: bufferBytes, WriteBufferSize: bufferBytes, HandshakeTimeout: writeTimeout,
-		CheckOrigin: func(*http.Request) bool { return true }, // checked above
-		Error: func(w http.ResponseWriter, r *http.Request, status int, reason error) {
-			request.Fail(w, r, platform.Errorf(platform.ErrInvalid, "This address speaks WebSocket only.").WithCause(reason))
-		},
-	}
-	conn, err := upgrader.Upgrade(w, r, nil)
-	if err != nil {
-		return // answered
-	}
-	s := &stream{events: e, conn: conn, session: id.Session, watcher: watcher, closing: closing}
-	s.run()
+	}()
+	e.Sockets.Serve(w, r, e.Sessions, e.Origins,
+		func(id *auth.Identity) { s.watcher = e.Queue.Watch(id.User.ID) },
+		func(own *sockets.Stream) int {
+			s.Stream = own
+			// The request's own context ends with the hijack.
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			return s.write(ctx)
+		})
 }
 
 // stream is one open connection.
 type stream struct {
+	*sockets.Stream
 	events  *Events
-	conn    *websocket.Conn
-	session [32]byte
 	watcher *Watcher
-	closing <-chan int
-}
-
-func (s *stream) run() {
-	// The request's own context ends with the hijack.
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	reading := make(chan struct{})
-	go func() {
-		defer close(reading)
-		s.read()
-	}()
-	code := s.write(ctx, reading)
-	if code != 0 {
-		_ = s.conn.WriteControl(websocket.CloseMessage, websocket.FormatCloseMessage(code, ""), time.Now().Add(writeTimeout))
-		// The client closes first if it is there; do not wait for one that is not.
-		_ = s.conn.SetReadDeadline(time.Now().Add(time.Second))
-		<-reading
-	}
-	_ = s.conn.Close()
-	<-reading
-}
-
-// read consumes pongs and closes; it returns when the client is gone.
-func (s *stream) read() {
-	s.conn.SetReadLimit(readLimit)
-	_ = s.conn.SetReadDeadline(time.Now().Add(pongWait))
-	s.conn.SetPongHandler(func(string) error { return s.conn.SetReadDeadline(time.Now().Add(pongWait)) })
-	for {
-		if _, _, err := s.conn.NextReader(); err != nil {
-			return
-		}
-	}
 }
 
 // write sends a frame at once and at every change. It returns the code to
 // close with, 0 when the client is gone.
-func (s *stream) write(ctx context.Context, gone <-chan struct{}) (code int) {
-	ping := time.NewTicker(pingEvery)
-	defer ping.Stop()
+func (s *stream) write(ctx context.Context) (code int) {
 	var last auth.SliceStatus
 	for {
 		st, err := s.status(ctx)
@@ -143,7 +69,7 @@ func (s *stream) write(ctx context.Context, gone <-chan struct{}) (code int) {
 		case err != nil:
 			return websocket.CloseTryAgainLater
 		case !st.Equal(last):
-			if s.send(st) != nil {
+			if !s.Send(st) {
 				return 0
 			}
 			last = st
@@ -153,14 +79,14 @@ func (s *stream) write(ctx context.Context, gone <-chan struct{}) (code int) {
 		}
 		for waiting := true; waiting; {
 			select {
-			case <-gone:
+			case <-s.Gone:
 				return 0
-			case code := <-s.closing:
+			case code := <-s.Closing:
 				return code
 			case <-s.watcher.C:
 				waiting = false
-			case <-ping.C:
-				if s.conn.WriteControl(websocket.PingMessage, nil, time.Now().Add(writeTimeout)) != nil {
+			case <-s.Ping:
+				if !s.SendPing() {
 					return 0
 				}
 			}
@@ -169,9 +95,9 @@ func (s *stream) write(ctx context.Context, gone <-chan struct{}) (code int) {
 }
 
 func (s *stream) status(ctx context.Context) (auth.SliceStatus, error) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, sockets.WriteTimeout)
 	defer cancel()
-	id, err := s.events.Sessions.Lookup(ctx, s.session)
+	id, err := s.events.Sessions.Lookup(ctx, s.Identity.Session)
 	if err != nil {
 		return auth.SliceStatus{}, err
 	}
@@ -180,13 +106,4 @@ func (s *stream) status(ctx context.Context) (auth.SliceStatus, error) {
 		return auth.Queued(p), nil
 	}
 	return s.events.Statuses.Status(ctx, id)
-}
-
-func (s *stream) send(st auth.SliceStatus) error {
-	b, err := json.Marshal(st)
-	if err != nil {
-		return errors.Join(errors.New("events: encode status"), err)
-	}
-	_ = s.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
-	return s.conn.WriteMessage(websocket.TextMessage, b)
 }
