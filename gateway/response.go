@@ -27,7 +27,7 @@ func (w *response) WriteHeader(status int) {
 		h.Del("Set-Cookie") // early hints of a slice; the final answer's cookies are checked
 	case w.status == 0:
 		w.status = status
-		// ReverseProxy clears the headers after each 1xx.
+		// The proxy clears the headers after each 1xx.
 		h.Set(platform.HeaderRequestID, w.requestID)
 	}
 	w.ResponseWriter.WriteHeader(status)

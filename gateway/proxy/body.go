@@ -67,7 +67,7 @@ func (b *replayBody) replayable() bool {
 
 // attemptBody is the body of one attempt. The transport may read on in the
 // background after it has given an answer: revoke ends that. Close leaves the
-// client's body alone, which belongs to ReverseProxy.
+// client's body alone, which belongs to forward.
 type attemptBody struct {
 	src io.Reader
 
@@ -111,12 +111,7 @@ func (a *attemptBody) wasRead() bool {
 // timedWriter is an answer with a deadline for each piece.
 type timedWriter struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	armed   time.Time
-}
-
-func newTimedWriter(w http.ResponseWriter) *timedWriter {
-	return &timedWriter{ResponseWriter: w, control: http.NewResponseController(w)}
+	armed time.Time
 }
 
 func (w *timedWriter) Write(p []byte) (int, error) {
@@ -127,16 +122,12 @@ func (w *timedWriter) Write(p []byte) (int, error) {
 // arm is also called at the end, for what the server itself writes then.
 func (w *timedWriter) arm() {
 	if now := time.Now(); now.Sub(w.armed) > rearmAfter {
-		_ = w.control.SetWriteDeadline(now.Add(writeTimeout))
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(now.Add(writeTimeout))
 		w.armed = now
 	}
 }
 
-// Unwrap lets ReverseProxy flush.
-func (w *timedWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-
-// copyAll copies until src ends; an error is one of either side.
-func copyAll(dst io.Writer, src io.Reader, buf []byte) error {
-	_, err := io.CopyBuffer(struct{ io.Writer }{dst}, struct{ io.Reader }{src}, buf)
-	return err
+func (w *timedWriter) flush() error {
+	w.arm()
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }

@@ -2,16 +2,79 @@ package proxy
 
 import (
 	"net/http"
+	"net/textproto"
+	"strconv"
 	"strings"
 
+	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/request"
+	"ipnoelp.io/platform/gateway/upstream"
 )
 
 // reservedPrefixes belong to the gateway: by them a slice knows who asks.
 var reservedPrefixes = []string{"X-Slice-", "X-User-", "X-Forwarded-"}
 
-// removeReserved deletes what only the gateway may say. ReverseProxy has
-// removed Forwarded and some of X-Forwarded-* already.
+// hopByHop headers are for one connection: RFC 9110, 7.6.1, and what older
+// programs send.
+var hopByHop = [...]string{
+	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+}
+
+// removeHopByHop also deletes what the Connection header names.
+func removeHopByHop(h http.Header) {
+	for _, line := range h["Connection"] {
+		for name := range strings.SplitSeq(line, ",") {
+			if name = textproto.TrimString(name); name != "" {
+				h.Del(name)
+			}
+		}
+	}
+	for _, name := range hopByHop {
+		delete(h, name)
+	}
+}
+
+var onlyTrailers = []string{"trailers"} // never changed
+
+// cleanRequest takes out of a client's headers what is not for its slice. The
+// hop-by-hop ones go first, so that Connection cannot name what is ours.
+func cleanRequest(h http.Header, id *auth.Identity) {
+	trailers := hasToken(h["Te"], "trailers")
+	removeHopByHop(h)
+	if trailers {
+		h["Te"] = onlyTrailers
+	}
+	removeReserved(h)
+	removeSessionCookie(h)
+	if id.Scope != "" {
+		delete(h, "Authorization") // ours, not the slice's
+	}
+}
+
+// identify says who asks, and proves to the slice that it is meant. No client
+// can say any of it: see removeReserved.
+func (p *Proxy) identify(id *auth.Identity, info *request.Info) [8]upstream.Field {
+	return [...]upstream.Field{
+		{Name: platform.HeaderSliceNumber, Value: strconv.Itoa(id.Slice.Number)},
+		{Name: platform.HeaderSliceToken, Value: id.SliceToken},
+		{Name: platform.HeaderUserID, Value: id.User.ID},
+		{Name: platform.HeaderUserEmail, Value: id.User.Email},
+		{Name: platform.HeaderRequestID, Value: info.ID},
+		{Name: "X-Forwarded-For", Value: info.ClientAddr},
+		{Name: "X-Forwarded-Proto", Value: p.PublicURL.Scheme},
+		{Name: "X-Forwarded-Host", Value: p.PublicURL.Host},
+	}
+}
+
+func setFields(h http.Header, fields []upstream.Field) {
+	for _, f := range fields {
+		h[f.Name] = []string{f.Value}
+	}
+}
+
+// removeReserved deletes what only the gateway may say.
 func removeReserved(h http.Header) {
 	for name := range h {
 		// Some servers read X_User_Id as X-User-Id.

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"strconv"
 	"strings"
@@ -59,24 +58,14 @@ type Options struct {
 // Proxy is the handler for tenant traffic.
 type Proxy struct {
 	Options
-	reverse *httputil.ReverseProxy
-	slices  *sliceTransport
-	limits  *limits
+	slices *sliceTransport
+	limits *limits
 }
 
 // New returns a proxy. Close it when it serves no more.
 func New(o Options) *Proxy {
 	p := &Proxy{Options: o, limits: newLimits(o.Limits)}
 	p.slices = &sliceTransport{transports: newTransports(), resolver: o.Resolver, limits: p.limits, retries: o.Metrics.Retries}
-	p.reverse = &httputil.ReverseProxy{
-		Rewrite:        p.rewrite,
-		Transport:      p.slices,
-		ModifyResponse: p.modifyResponse,
-		ErrorHandler:   p.fail,
-		BufferPool:     &bufferPool{},
-		// What it has to say is in the error handler or the client's own fault.
-		ErrorLog: slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
-	}
 	return p
 }
 
@@ -85,10 +74,6 @@ func (p *Proxy) Close() { p.slices.close() }
 
 // Failing returns how many slices are left alone now because they failed.
 func (p *Proxy) Failing() int { return p.limits.failing() }
-
-func identityOf(ctx context.Context) *auth.Identity {
-	return request.From(ctx).Identity.(*auth.Identity)
-}
 
 // forwarded are the methods that reach a slice. Not among them is TRACE, by
 // which a slice would show the client the headers that are ours.
@@ -110,7 +95,6 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer p.limits.leave(number)
-	request.From(r.Context()).Identity = id
 	if isWebSocket(r) {
 		p.serveWebSocket(w, r, id)
 		return
@@ -123,9 +107,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
-	timed := newTimedWriter(w)
-	p.reverse.ServeHTTP(timed, r)
-	timed.arm()
+	p.forward(w, r, id)
 }
 
 // admit decides whether a request may go to a slice, and to whose.
@@ -157,61 +139,6 @@ func (p *Proxy) admit(r *http.Request) (*auth.Identity, error) {
 	}
 	return nil, errGone
 }
-
-// rewrite makes the request that the slice gets. ReverseProxy has removed the
-// hop-by-hop headers before, so a client's Connection header cannot name ours.
-func (p *Proxy) rewrite(pr *httputil.ProxyRequest) {
-	id := identityOf(pr.In.Context())
-	info := request.From(pr.In.Context())
-	pr.Out.URL.RawQuery = pr.In.URL.RawQuery // as it came, also what Go cannot parse
-	p.address(pr.Out, id, info)
-}
-
-// address turns a copy of a client's request into one for its slice.
-func (p *Proxy) address(out *http.Request, id *auth.Identity, info *request.Info) {
-	out.URL.Scheme = "http"
-	out.URL.Host = platform.SliceName(id.Slice.Number) // resolved by sliceTransport
-	// The app's own name, not what the client says: a slice that builds links
-	// or compares it with Origin gets the right one.
-	out.Host = p.PublicURL.Host
-	removeReserved(out.Header)
-	removeSessionCookie(out.Header)
-	if id.Scope != "" {
-		delete(out.Header, "Authorization") // ours, not the slice's
-	}
-	// One array for all values: this is the way of every request.
-	values := []string{
-		strconv.Itoa(id.Slice.Number), id.SliceToken, id.User.ID, id.User.Email, info.ID, info.ClientAddr, p.PublicURL.Scheme, p.PublicURL.Host,
-	}
-	for i, name := range identityHeaders {
-		out.Header[name] = values[i : i+1 : i+1]
-	}
-}
-
-// identityHeaders are said by the gateway alone, in the order of their values in
-// address.
-var identityHeaders = [...]string{
-	platform.HeaderSliceNumber, platform.HeaderSliceToken, platform.HeaderUserID, platform.HeaderUserEmail, platform.HeaderRequestID,
-	"X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
-}
-
-func (p *Proxy) modifyResponse(res *http.Response) error {
-	if res.StatusCode == http.StatusUnauthorized {
-		// The right slice, but another generation of its token: most likely it
-		// is being replaced. To the client it would look like its own log-out.
-		p.Auth.InvalidateUser(identityOf(res.Request.Context()).User.ID)
-		return errRefused
-	}
-	if n := refuseSessionCookie(res.Header); n > 0 {
-		p.Log.Warn("a slice tried to set the session cookie", "slice", identityOf(res.Request.Context()).Slice.Number)
-	}
-	h := res.Header
-	delete(h, platform.HeaderRequestID) // the answer has the gateway's
-	h["X-Content-Type-Options"] = nosniff
-	return nil
-}
-
-var nosniff = []string{"nosniff"} // never changed
 
 // fail answers an error of the gateway itself or on the way to the slice.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {

@@ -1,18 +1,18 @@
 package proxy
 
 import (
+	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/upstream"
 )
 
@@ -53,11 +53,17 @@ func newTransports() *transports {
 	}}
 }
 
-func (t *transports) RoundTrip(req *http.Request) (*http.Response, error) {
-	if t.quick.Fits(req) {
-		return t.quick.RoundTrip(req)
+func (t *transports) send(req *upstream.Request) (*http.Response, error) {
+	if t.quick.Fits(req.Request) {
+		return t.quick.Send(req)
 	}
-	return t.rest.RoundTrip(req)
+	r := req.Request.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{Got1xxResponse: req.Interim}))
+	r.Header = req.Header.Clone()
+	setFields(r.Header, req.Fields)
+	if r.Header["User-Agent"] == nil {
+		r.Header["User-Agent"] = []string{""} // else net/http makes one up
+	}
+	return t.rest.RoundTrip(r)
 }
 
 func (t *transports) close() {
@@ -68,9 +74,9 @@ func (t *transports) close() {
 // errMisdirected is a 421 from a slice that was not the one meant.
 var errMisdirected = errors.New("the address belongs to another slice")
 
-// sliceTransport sends requests whose URL names a slice ("http://slice-42/…")
-// to wherever that slice is. Where the address proves wrong it looks again,
-// once, and repeats the request only if nothing of it was used.
+// sliceTransport sends requests to wherever a slice is. Where the address proves
+// wrong it looks again, once, and repeats the request only if nothing of it was
+// used.
 type sliceTransport struct {
 	*transports
 	resolver Resolver
@@ -78,15 +84,19 @@ type sliceTransport struct {
 	retries  *prometheus.CounterVec
 }
 
-func (t *sliceTransport) RoundTrip(req *http.Request) (res *http.Response, err error) {
-	body, err := newReplayBody(req)
+// send sends a request, whose URL names no host, and returns once the header of
+// the answer has come.
+func (t *sliceTransport) send(number int, req *upstream.Request) (res *http.Response, err error) {
+	body, err := newReplayBody(req.Request)
 	if err != nil {
 		return nil, err
 	}
-	err = t.locate(req, body.replayable, func(addr string) (wrong string, err error) {
+	err = t.locate(req.Context(), number, body.replayable, func(addr string) (wrong string, err error) {
 		attempt := body.attempt()
-		res, err = t.transports.RoundTrip(withAddress(req, addr, attempt)) //nolint:bodyclose // the caller's, or judge's
-		if wrong, err = judge(req, res, err); wrong != "" {
+		out := *req
+		out.Request = withAddress(req.Request, addr, attempt)
+		res, err = t.transports.send(&out) //nolint:bodyclose // the caller's, or judge's
+		if wrong, err = judge(req.Context(), res, err); wrong != "" {
 			revoke(attempt)
 		}
 		return wrong, err
@@ -97,12 +107,12 @@ func (t *sliceTransport) RoundTrip(req *http.Request) (res *http.Response, err e
 	return res, nil
 }
 
-// upgrade is RoundTrip for a request that asks for another protocol; see
+// upgrade is send for a request that asks for another protocol; see
 // upstream.Transport.Upgrade.
-func (t *sliceTransport) upgrade(req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
-	err = t.locate(req, func() bool { return true }, func(addr string) (wrong string, err error) {
+func (t *sliceTransport) upgrade(number int, req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
+	err = t.locate(req.Context(), number, func() bool { return true }, func(addr string) (wrong string, err error) {
 		res, nc, early, err = t.quick.Upgrade(withAddress(req, addr, nil)) //nolint:bodyclose // the caller's, or judge's
-		return judge(req, res, err)
+		return judge(req.Context(), res, err)
 	})
 	if err != nil {
 		return nil, nil, nil, err
@@ -110,27 +120,23 @@ func (t *sliceTransport) upgrade(req *http.Request) (res *http.Response, nc net.
 	return res, nc, early, nil
 }
 
-// locate calls try with the address of the slice that req names, and once more
+// locate calls try with the address of the slice, and once more
 // with another one if the first proved wrong: then nothing of the request was
 // used there. What comes of it counts for the slice's breaker.
-func (t *sliceTransport) locate(req *http.Request, replayable func() bool, try func(addr string) (wrong string, err error)) error {
-	number, ok := platform.ParseSliceName(req.URL.Host)
-	if !ok {
-		return fmt.Errorf("send to %q: not a slice", req.URL.Host)
-	}
+func (t *sliceTransport) locate(ctx context.Context, number int, replayable func() bool, try func(addr string) (wrong string, err error)) error {
 	if err := t.limits.allow(number); err != nil {
 		return err
 	}
 	outcome := outcomeUnknown
 	defer func() { t.limits.learn(number, outcome) }()
-	addr, err := t.resolver.Resolve(req.Context(), number)
+	addr, err := t.resolver.Resolve(ctx, number)
 	if err != nil {
 		return err
 	}
 	wrong, err := try(addr)
 	if wrong != "" {
 		t.resolver.Invalidate(number, addr)
-		again, resolveErr := t.resolver.Resolve(req.Context(), number)
+		again, resolveErr := t.resolver.Resolve(ctx, number)
 		if resolveErr != nil {
 			return resolveErr
 		}
@@ -144,7 +150,7 @@ func (t *sliceTransport) locate(req *http.Request, replayable func() bool, try f
 	switch {
 	case err == nil:
 		outcome = outcomeAnswered
-	case req.Context().Err() == nil && !errors.Is(err, errClientBody):
+	case ctx.Err() == nil && !errors.Is(err, errClientBody):
 		outcome = outcomeFailed
 	}
 	return err
@@ -152,10 +158,10 @@ func (t *sliceTransport) locate(req *http.Request, replayable func() bool, try f
 
 // judge reports what is wrong with an address, "" if nothing is. A wrong one
 // has used nothing of the request, and err is not nil.
-func judge(req *http.Request, res *http.Response, err error) (wrong string, _ error) {
+func judge(ctx context.Context, res *http.Response, err error) (wrong string, _ error) {
 	var op *net.OpError
 	switch {
-	case err != nil && errors.As(err, &op) && op.Op == "dial" && req.Context().Err() == nil:
+	case err != nil && errors.As(err, &op) && op.Op == "dial" && ctx.Err() == nil:
 		return "dial", err
 	case err != nil:
 		return "", err
@@ -167,30 +173,19 @@ func judge(req *http.Request, res *http.Response, err error) (wrong string, _ er
 	return "", nil
 }
 
-// withAddress returns the request for one attempt.
+// withAddress returns the request for one attempt, which a transport may look at
+// longer than the attempt takes.
 func withAddress(req *http.Request, addr string, body io.ReadCloser) *http.Request {
 	copies := new(struct {
 		http.Request
 		url.URL
 	})
 	copies.Request, copies.URL = *req, *req.URL
-	copies.URL.Host = addr
+	copies.URL.Scheme, copies.URL.Host = "http", addr
 	out := &copies.Request
-	out.URL = &copies.URL
-	if body != nil {
-		out.Body = body
-	}
+	out.URL, out.Body, out.Close = &copies.URL, body, false
 	return out
 }
 
-// bufferPool lends the buffers in which bodies are copied.
-type bufferPool struct{ pool sync.Pool }
-
-func (p *bufferPool) Get() []byte {
-	if b, ok := p.pool.Get().(*[copyBuffer]byte); ok {
-		return b[:]
-	}
-	return make([]byte, copyBuffer)
-}
-
-func (p *bufferPool) Put(b []byte) { p.pool.Put((*[copyBuffer]byte)(b)) }
+// copyBuffers are what bodies are copied in.
+var copyBuffers = sync.Pool{New: func() any { return new([copyBuffer]byte) }}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"net/http"
-	"net/textproto"
 	"strings"
 	"sync"
 
@@ -46,7 +45,6 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 		p.fail(w, r, err)
 		return
 	}
-	request.From(r.Context()).Identity = id
 	if !p.openSocket(w, r, id, closing, remove) {
 		remove()
 	}
@@ -55,10 +53,9 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 // openSocket reports whether a relay runs now, which calls ended in the end.
 func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Identity, closing *closer, ended func()) bool {
 	out := p.handshake(r, id)
-	res, slice, early, err := p.slices.upgrade(out)
+	res, slice, early, err := p.slices.upgrade(id.Slice.Number, out)
 	if err == nil {
-		res.Request = out
-		err = p.modifyResponse(res)
+		err = p.checkAnswer(res, id)
 	}
 	if err == nil && slice != nil && (!strings.EqualFold(res.Header.Get("Upgrade"), "websocket") || !hasToken(res.Header["Connection"], "upgrade")) {
 		err = errNotAgreed
@@ -73,7 +70,7 @@ func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Iden
 		p.fail(w, r, err)
 		return false
 	case slice == nil:
-		p.passAnswer(w, res)
+		passAnswer(w, res)
 		return false
 	}
 	conn, rw, err := http.NewResponseController(w).Hijack()
@@ -107,51 +104,18 @@ func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Iden
 	return true
 }
 
-// handshake makes the request that the slice gets, as ReverseProxy does for the
-// others.
+// handshake makes the request that the slice gets.
 func (p *Proxy) handshake(r *http.Request, id *auth.Identity) *http.Request {
 	out := r.Clone(r.Context())
-	out.Body = nil
-	for _, line := range out.Header["Connection"] {
-		for name := range strings.SplitSeq(line, ",") {
-			if name = textproto.TrimString(name); name != "" {
-				out.Header.Del(name)
-			}
-		}
-	}
-	for _, name := range hopByHop {
-		delete(out.Header, name)
-	}
-	p.address(out, id, request.From(r.Context()))
+	out.Host = p.PublicURL.Host
+	cleanRequest(out.Header, id)
+	delete(out.Header, "Te")
+	delete(out.Header, "Expect")
+	fields := p.identify(id, request.From(r.Context()))
+	setFields(out.Header, fields[:])
 	out.Header["Connection"] = []string{"Upgrade"}
 	out.Header["Upgrade"] = []string{"websocket"}
 	return out
-}
-
-// hopByHop headers are for one connection: RFC 9110, 7.6.1, and what older
-// programs send.
-var hopByHop = []string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
-}
-
-// passAnswer gives the client the answer of a slice that did not switch.
-func (p *Proxy) passAnswer(w http.ResponseWriter, res *http.Response) {
-	defer res.Body.Close()
-	for _, name := range hopByHop {
-		delete(res.Header, name)
-	}
-	for name, values := range res.Header {
-		w.Header()[name] = values
-	}
-	timed := newTimedWriter(w)
-	timed.WriteHeader(res.StatusCode)
-	buffer := relayBuffers.Get().(*[relayBuffer]byte)
-	defer relayBuffers.Put(buffer)
-	if err := copyAll(timed, res.Body, buffer[:]); err != nil {
-		panic(http.ErrAbortHandler) // half an answer must not look like a whole one
-	}
-	timed.arm()
 }
 
 // switching is the head of the answer by which the client's protocol changes.

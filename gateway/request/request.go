@@ -20,7 +20,6 @@ type Info struct {
 	// ImpersonatorID is of the admin who acts for that user; "" if nobody does.
 	ImpersonatorID string
 
-	Identity   any   // *auth.Identity of tenant traffic, once it is admitted
 	Err        error // what went wrong, for the log
 	ClientGone bool  // the client left before an answer
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/textproto"
 	"strconv"
 	"syscall"
 	"time"
@@ -120,7 +121,7 @@ func (c *conn) usable() bool {
 	return c.raw.Read(c.look) == nil && c.alive
 }
 
-func (c *conn) roundTrip(req *http.Request, timeout time.Duration) (*http.Response, error) {
+func (c *conn) roundTrip(req *Request, timeout time.Duration) (*http.Response, error) {
 	if err := c.compose(req); err != nil {
 		return nil, err
 	}
@@ -136,7 +137,7 @@ func (c *conn) roundTrip(req *http.Request, timeout time.Duration) (*http.Respon
 }
 
 // compose writes the request to c.out.
-func (c *conn) compose(req *http.Request) error {
+func (c *conn) compose(req *Request) error {
 	target := req.URL.RequestURI()
 	if err := valid(req, target); err != nil {
 		return err
@@ -158,11 +159,11 @@ func (c *conn) compose(req *http.Request) error {
 			}
 		}
 		for _, v := range values {
-			b = append(b, name...)
-			b = append(b, ": "...)
-			b = append(b, v...)
-			b = append(b, "\r\n"...)
+			b = appendField(b, name, v)
 		}
+	}
+	for _, f := range req.Fields {
+		b = appendField(b, f.Name, f.Value)
 	}
 	body, _ := req.Body.(*Body)
 	switch {
@@ -185,15 +186,22 @@ func (c *conn) compose(req *http.Request) error {
 	return nil
 }
 
+func appendField(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, ": "...)
+	b = append(b, value...)
+	return append(b, "\r\n"...)
+}
+
 // answer reads up to the end of the header of the final answer.
-func (c *conn) answer(req *http.Request) (*http.Response, error) {
+func (c *conn) answer(req *Request) (*http.Response, error) {
 	c.left = c.headerLimit
 	defer func() { c.left = noLimit }()
 	if cap(c.out) > readBuffer {
 		c.out = nil // a rare size; do not keep it while idle
 	}
 	for {
-		res, err := http.ReadResponse(c.br, req)
+		res, err := http.ReadResponse(c.br, req.Request)
 		if err != nil {
 			return nil, err
 		}
@@ -207,8 +215,10 @@ func (c *conn) answer(req *http.Request) (*http.Response, error) {
 		case res.StatusCode < 100:
 			return nil, fmt.Errorf("upstream: status %d", res.StatusCode)
 		}
-		if err := got1xx(c.ctx, res); err != nil {
-			return nil, err
+		if req.Interim != nil {
+			if err := req.Interim(res.StatusCode, textproto.MIMEHeader(res.Header)); err != nil {
+				return nil, err
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/textproto"
 	"syscall"
 	"time"
 
@@ -82,10 +83,35 @@ var (
 	errHeaderSize = errors.New("upstream: the answer's header is too large")
 )
 
-// RoundTrip sends a request that Fits and returns once the answer's header has
+// Request is a request with what net/http has no place for.
+type Request struct {
+	*http.Request
+
+	// Fields are sent beside Header, which has none of these names.
+	Fields []Field
+
+	// Interim is given the interim answers (1xx); an error ends the request. Nil
+	// if nobody wants them.
+	Interim func(status int, header textproto.MIMEHeader) error
+}
+
+// Field is one header.
+type Field struct{ Name, Value string }
+
+// RoundTrip is Send for what net/http knows of a request. Interim answers go to
+// the httptrace.ClientTrace of its context.
+func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	r := &Request{Request: req}
+	if trace := httptrace.ContextClientTrace(req.Context()); trace != nil {
+		r.Interim = trace.Got1xxResponse
+	}
+	return t.Send(r)
+}
+
+// Send sends a request that Fits and returns once the answer's header has
 // come. A connection that the server closed while it was idle is not the end:
 // the request is sent again where that does no harm.
-func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
+func (t *Transport) Send(req *Request) (*http.Response, error) {
 	ctx := req.Context()
 	addr := req.URL.Host
 	for c := t.idle.take(addr); c != nil; c = t.idle.take(addr) {
@@ -93,7 +119,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			return res, nil
 		}
-		if ctx.Err() != nil || c.answered || !closedByServer(err) || !repeatable(req) {
+		if ctx.Err() != nil || c.answered || !closedByServer(err) || !repeatable(req.Request) {
 			return nil, cause(ctx, err)
 		}
 		t.idle.drop(addr) // the others are as old
@@ -133,7 +159,7 @@ func (t *Transport) Upgrade(req *http.Request) (res *http.Response, nc net.Conn,
 		return nil, nil, nil, err
 	}
 	c.maySwitch = true
-	if res, err = t.exchange(ctx, c, req); err != nil {
+	if res, err = t.exchange(ctx, c, &Request{Request: req}); err != nil {
 		return nil, nil, nil, cause(ctx, err)
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
@@ -174,7 +200,7 @@ func repeatable(req *http.Request) bool {
 
 // exchange sends req on c and reads the answer's header. After an error c is
 // closed; else it is kept or closed at the end of the answer's body.
-func (t *Transport) exchange(ctx context.Context, c *conn, req *http.Request) (*http.Response, error) {
+func (t *Transport) exchange(ctx context.Context, c *conn, req *Request) (*http.Response, error) {
 	c.begin(ctx)
 	res, err := c.roundTrip(req, t.HeaderTimeout)
 	if err != nil {
@@ -239,7 +265,7 @@ func (b *answerBody) end(complete bool) {
 }
 
 // valid refuses what would let one header end and another begin.
-func valid(req *http.Request, target string) error {
+func valid(req *Request, target string) error {
 	if !httpguts.ValidHostHeader(req.Host) || req.Host == "" {
 		return fmt.Errorf("upstream: invalid host %q", req.Host)
 	}
@@ -254,23 +280,26 @@ func valid(req *http.Request, target string) error {
 		}
 	}
 	for name, values := range req.Header {
-		if !httpguts.ValidHeaderFieldName(name) {
-			return fmt.Errorf("upstream: invalid header name %q", name)
-		}
 		for _, v := range values {
-			if !httpguts.ValidHeaderFieldValue(v) {
-				return fmt.Errorf("upstream: invalid value of the header %q", name)
+			if err := validField(name, v); err != nil {
+				return err
 			}
+		}
+	}
+	for _, f := range req.Fields {
+		if err := validField(f.Name, f.Value); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// got1xx passes on an interim answer to whoever asked to see them.
-func got1xx(ctx context.Context, res *http.Response) error {
-	trace := httptrace.ContextClientTrace(ctx)
-	if trace == nil || trace.Got1xxResponse == nil {
-		return nil
+func validField(name, value string) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("upstream: invalid header name %q", name)
 	}
-	return trace.Got1xxResponse(res.StatusCode, map[string][]string(res.Header))
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return fmt.Errorf("upstream: invalid value of the header %q", name)
+	}
+	return nil
 }
