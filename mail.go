@@ -19,6 +19,10 @@ const (
 	MailResetPassword   MailKind = "reset_password"   // with a token
 	MailEmailChanged    MailKind = "email_changed"    // to the old address
 	MailPasswordChanged MailKind = "password_changed" // tells that it was changed or reset
+
+	MailDeletionRequested MailKind = "deletion_requested" // tells when, and how to cancel
+	MailDeletionCancelled MailKind = "deletion_cancelled"
+	MailAccountDeleted    MailKind = "account_deleted"
 )
 
 // QueuedMail is a mail that is to be sent. Its text is made when it is sent.
@@ -28,6 +32,8 @@ type QueuedMail struct {
 	Recipient string
 	CreatedAt time.Time
 	Attempts  int // this one included
+
+	DeletionAt time.Time // of the user's account; zero unless they asked for it
 }
 
 // How long the tokens in mails are good.

@@ -8,6 +8,8 @@ type Settings struct {
 	NodeCost   int64  `json:"node_cost"`   // of one machine a month, in hundredths of the currency; 0 when unknown
 	Price      int64  `json:"price"`       // that a user pays a month, likewise
 	Currency   string `json:"currency"`    // ISO 4217
+
+	DeletionGraceDays int `json:"deletion_grace_days"` // between a user's wish and the deletion of the account
 }
 
 const (
@@ -35,6 +37,9 @@ func (s *Settings) Validate() error {
 	}
 	if !upper {
 		fields = append(fields, FieldError{"currency", "must be a code of three letters such as EUR"})
+	}
+	if s.DeletionGraceDays < 1 || s.DeletionGraceDays > MaxDeletionGraceDays {
+		fields = append(fields, FieldError{"deletion_grace_days", "must be a number from 1 to 90"})
 	}
 	if fields != nil {
 		return Invalid(fields...)

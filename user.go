@@ -23,6 +23,7 @@ type User struct {
 	Role          Role      `json:"role"`
 	CreatedAt     time.Time `json:"created_at"`
 	Blocked       bool      `json:"-"` // by an admin; then no session serves
+	DeletionAt    time.Time `json:"-"` // when the account is deleted, as its user asked; zero: it is not
 }
 
 const (

@@ -365,3 +365,33 @@ func TestResetsAreBounded(t *testing.T) {
 		}
 	})
 }
+
+// Sign-up tells that an address is taken, but not to who tries many.
+func TestTakenAddressesAreToldAFewTimes(t *testing.T) {
+	b := setup(t)
+	cookie := b.signUp(t, "taken@example.com")
+	signUp := func(email, from string) int {
+		res, _ := b.call(t, "POST", "/auth/signup", "", fmt.Sprintf(`{"email":%q,"password":%q}`, email, testPassword), http.Header{"X-Forwarded-For": {from}})
+		return res.StatusCode
+	}
+	for i := range 30 { // new people are not slowed
+		if status := signUp(fmt.Sprintf("u%d@example.com", i), "192.0.2.1"); status != 201 {
+			t.Fatalf("new person %d: %d", i, status)
+		}
+	}
+	for i := range 20 {
+		if status := signUp("taken@example.com", "192.0.2.1"); status != 409 {
+			t.Fatalf("attempt %d: %d", i, status)
+		}
+	}
+	for _, email := range []string{"taken@example.com", "free@example.com"} { // no telling which is which
+		if status := signUp(email, "192.0.2.1"); status != 429 {
+			t.Errorf("%s: %d, want 429", email, status)
+		}
+	}
+	res, body := b.call(t, "POST", "/auth/email/change", cookie, `{"email":"u1@example.com","password":"correct horse"}`, http.Header{"X-Forwarded-For": {"192.0.2.1"}})
+	wantProblem(t, res, body, 429)
+	if status := signUp("free@example.com", "192.0.2.2"); status != 201 {
+		t.Errorf("from elsewhere: %d", status)
+	}
+}

@@ -220,6 +220,7 @@ func (s *memoryStore) DueMails(_ context.Context, limit int, _ time.Duration) ([
 	for i := range s.mails {
 		if m := &s.mails[i]; !m.over && m.Attempts == 0 && len(due) < limit {
 			m.Attempts++
+			m.DeletionAt = s.byID(m.userID).DeletionAt
 			due = append(due, m.QueuedMail)
 		}
 	}

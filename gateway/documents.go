@@ -10,13 +10,19 @@ import (
 	"ipnoelp.io/platform/docs/openapi"
 )
 
-// registerDocument adds what describes the gateway's routes to programs. A
-// slice has its own, at /api/openapi.json.
-func registerDocument(r gin.IRouter) error {
+// useDocument adds what describes the gateway's routes to programs, and holds
+// those that are registered after it to their query parameters. A slice has its
+// own document, at /api/openapi.json.
+func useDocument(r gin.IRouter) error {
 	document, err := openapi.Gateway()
 	if err != nil {
 		return err
 	}
+	check, err := documented(document)
+	if err != nil {
+		return err
+	}
+	r.Use(check)
 	text, err := json.Marshal(document)
 	if err != nil {
 		return fmt.Errorf("openapi: %w", err)

@@ -54,6 +54,10 @@ type Store interface {
 	// DeleteExpiredSessions removes sessions nobody can use any more.
 	DeleteExpiredSessions(ctx context.Context) (int64, error)
 
+	// DeleteDueUsers deletes accounts whose users asked for it, once their time
+	// of grace is over, and returns their ids.
+	DeleteDueUsers(ctx context.Context) ([]string, error)
+
 	// DeleteOldMails removes tokens that expired and mails that are over.
 	DeleteOldMails(ctx context.Context) error
 
@@ -144,6 +148,9 @@ func (g *Gateway) newRouter() (http.Handler, error) {
 	r.HandleMethodNotAllowed = true
 	r.NoRoute(noRoute)
 	r.NoMethod(noMethod)
+	if err := useDocument(r); err != nil {
+		return nil, err
+	}
 
 	accounts := &auth.Service{
 		Store: g.Store, Sessions: g.sessions, Hasher: g.hasher, Metrics: g.metrics, Log: g.Log,
@@ -163,7 +170,7 @@ func (g *Gateway) newRouter() (http.Handler, error) {
 	}
 	admins.Register(r)
 	g.registerOps(r)
-	return r, registerDocument(r)
+	return r, nil
 }
 
 // Handler returns the whole gateway as one handler.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"ipnoelp.io/platform"
 )
 
 // every calls f now and then until ctx is done.
@@ -20,7 +22,7 @@ func every(ctx context.Context, d time.Duration, f func()) {
 	}
 }
 
-// expire removes what is over: sessions, tokens, mails.
+// expire removes what is over: sessions, tokens, mails, accounts.
 func (g *Gateway) expire(ctx context.Context) {
 	every(ctx, expireEvery, func() {
 		ctx, cancel := context.WithTimeout(ctx, expireTimeout)
@@ -35,7 +37,22 @@ func (g *Gateway) expire(ctx context.Context) {
 		if err := g.Store.DeleteOldMails(ctx); err != nil {
 			g.Log.Error("old mails were not deleted", "error", err)
 		}
+		g.deleteDueUsers(ctx)
 	})
+}
+
+// deleteDueUsers deletes the accounts of those who asked for it, and did not
+// change their mind in time. Other gateways are notified.
+func (g *Gateway) deleteDueUsers(ctx context.Context) {
+	deleted, err := g.Store.DeleteDueUsers(ctx)
+	if err != nil {
+		g.Log.Error("accounts were not deleted as their users asked", "error", err)
+	}
+	for _, id := range deleted {
+		g.Log.Info("account deleted as its user asked", "user_id", id)
+		g.userChanged(id, platform.UserDeleted)
+		g.mails.Wake()
+	}
 }
 
 // noteSeen writes down which sessions are in use: a session that nobody uses

@@ -32,6 +32,8 @@ type memoryUser struct {
 	hash        string
 	blockReason string
 	blockedAt   time.Time
+
+	deletionRequestedAt time.Time
 }
 
 // testUserID returns the id of the nth user.
@@ -39,7 +41,7 @@ func testUserID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012
 
 func newMemoryStore() *memoryStore {
 	return &memoryStore{
-		settings: platform.Settings{Currency: "EUR"}, factors: make(map[string]*memoryFactor), apiTokens: make(map[[32]byte]memoryToken),
+		settings: platform.Settings{Currency: "EUR", DeletionGraceDays: 14}, factors: make(map[string]*memoryFactor), apiTokens: make(map[[32]byte]memoryToken),
 		sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken),
 	}
 }

@@ -14,7 +14,7 @@ const userRecords = `
 WITH places AS (
 	SELECT user_id, row_number() OVER (ORDER BY id) AS place FROM gateway.queue
 )
-SELECT u.id::text, u.email, u.role, u.created_at, u.blocked_at, u.block_reason,
+SELECT u.id::text, u.email, u.role, u.created_at, u.blocked_at, u.block_reason, u.deletion_at,
 	coalesce(s.number, 0), coalesce(s.state, ''), coalesce(s.generation, 0), coalesce(p.place, 0),
 	(SELECT count(*) FROM gateway.sessions WHERE user_id = u.id AND expires_at > now())
 FROM gateway.users u
@@ -23,9 +23,10 @@ LEFT JOIN places p ON p.user_id = u.id `
 
 func scanUserRecord(row pgx.CollectableRow) (platform.UserRecord, error) {
 	var u platform.UserRecord
-	var blockedAt *time.Time
-	err := row.Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &blockedAt, &u.BlockReason,
+	var blockedAt, deletionAt *time.Time
+	err := row.Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &blockedAt, &u.BlockReason, &deletionAt,
 		&u.Slice.Number, &u.Slice.State, &u.Slice.Generation, &u.Position, &u.Sessions)
+	u.DeletionAt = momentOf(deletionAt)
 	if blockedAt != nil {
 		u.Blocked, u.BlockedAt = true, *blockedAt
 	}
@@ -143,9 +144,19 @@ func deleteUser(ctx context.Context, tx pgx.Tx, u platform.UserRecord, by platfo
 	if _, err := tx.Exec(ctx, `DELETE FROM gateway.users WHERE id = $1`, u.ID); err != nil {
 		return err
 	}
+	// These have the address and no user; the others went with the account.
+	if _, err := tx.Exec(ctx, `DELETE FROM gateway.mails WHERE kind = 'reset_password' AND recipient = $1`, u.Email); err != nil {
+		return err
+	}
 	before := map[string]any{"role": u.Role, "state": u.State(), "created_at": u.CreatedAt.UTC()}
 	if u.Slice.Number != 0 {
 		before["slice"] = u.Slice.Number
+	}
+	if !u.DeletionAt.IsZero() { // they are told that it is done
+		before["deletion_at"] = u.DeletionAt.UTC()
+		if _, err := tx.Exec(ctx, `INSERT INTO gateway.mails (kind, recipient) VALUES ($1, $2)`, string(platform.MailAccountDeleted), u.Email); err != nil {
+			return err
+		}
 	}
 	by.Before = snapshot(before)
 	return insertAudit(ctx, tx, by)
@@ -185,14 +196,15 @@ func enqueue(ctx context.Context, tx pgx.Tx, id string) error {
 	return err
 }
 
-// keepAnAdmin refuses what would leave the platform without an admin. It holds
-// all of them, so that two do not remove each other.
+// keepAnAdmin refuses what would leave the platform without an admin; those who
+// are about to leave do not count. It holds all of them, so that two do not
+// remove each other.
 func keepAnAdmin(ctx context.Context, tx pgx.Tx, u platform.UserRecord) error {
-	if u.Role != platform.RoleAdmin || u.Blocked {
+	if u.Role != platform.RoleAdmin || u.Blocked || !u.DeletionAt.IsZero() {
 		return nil
 	}
 	rows, err := tx.Query(ctx, `
-		SELECT id::text FROM gateway.users WHERE role = 'admin' AND blocked_at IS NULL ORDER BY id FOR UPDATE`)
+		SELECT id::text FROM gateway.users WHERE role = 'admin' AND blocked_at IS NULL AND deletion_at IS NULL ORDER BY id FOR UPDATE`)
 	if err != nil {
 		return err
 	}

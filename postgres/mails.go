@@ -31,7 +31,8 @@ func (s *GatewayStore) DueMails(ctx context.Context, limit int, lease time.Durat
 		FROM (SELECT id FROM gateway.mails WHERE next_attempt_at <= now()
 			ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED) due
 		WHERE m.id = due.id
-		RETURNING m.id, m.kind, m.recipient, m.created_at, m.attempts`, limit, lease)
+		RETURNING m.id, m.kind, m.recipient, m.created_at, m.attempts,
+			(SELECT deletion_at FROM gateway.users WHERE id = m.user_id)`, limit, lease)
 	if err != nil {
 		return nil, fmt.Errorf("due mails: %w", outage(err))
 	}
@@ -39,9 +40,11 @@ func (s *GatewayStore) DueMails(ctx context.Context, limit int, lease time.Durat
 	var due []platform.QueuedMail
 	for rows.Next() {
 		var m platform.QueuedMail
-		if err := rows.Scan(&m.ID, &m.Kind, &m.Recipient, &m.CreatedAt, &m.Attempts); err != nil {
+		var deletionAt *time.Time
+		if err := rows.Scan(&m.ID, &m.Kind, &m.Recipient, &m.CreatedAt, &m.Attempts, &deletionAt); err != nil {
 			return nil, fmt.Errorf("due mails: %w", outage(err))
 		}
+		m.DeletionAt = momentOf(deletionAt)
 		due = append(due, m)
 	}
 	if err := rows.Err(); err != nil {

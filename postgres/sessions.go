@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -28,9 +29,10 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	var number *int
 	var state *platform.SliceState
 	var generation *int64
+	var deletionAt *time.Time
 	u := &ses.User
 	err := s.db.QueryRow(ctx, `
-		SELECT u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL,
+		SELECT u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL, u.deletion_at,
 			s.id::text, s.created_at, s.authenticated_at, s.last_seen_at, least(s.expires_at, s.last_seen_at + $2::interval),
 			coalesce(s.impersonator_id::text, ''), sl.number, sl.state, sl.generation
 		FROM gateway.sessions s
@@ -38,11 +40,12 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 		LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
 		WHERE s.token_hash = $1 AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval`,
 		tokenHash[:], platform.SessionIdleTimeout).
-		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked,
+		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked, &deletionAt,
 			&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.ImpersonatorID, &number, &state, &generation)
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("session: %w", notFound(err, "There is no such session."))
 	}
+	u.DeletionAt = momentOf(deletionAt)
 	return ses, sliceOf(u.ID, number, state, generation), nil
 }
 
@@ -227,4 +230,12 @@ func sliceOf(userID string, number *int, state *platform.SliceState, generation 
 		return platform.Slice{}
 	}
 	return platform.Slice{Number: *number, State: *state, Generation: *generation, UserID: userID}
+}
+
+// momentOf returns the time of a column that may be null; zero then.
+func momentOf(t *time.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return *t
 }

@@ -132,3 +132,35 @@ func TestAccountsAcrossGateways(t *testing.T) {
 		return err == nil && left == 0
 	})
 }
+
+func TestDeletionAcrossGateways(t *testing.T) {
+	b := setup(t)
+	b.addSlice(t)
+	one, two := b.start(t), b.start(t)
+	phone, _ := one.signUp(t, "ana@example.com")
+	b.mail(t, "ana@example.com", "Confirm")
+	res, _ := one.want(t, 200, "POST", "/auth/login", "", `{"email":"ana@example.com","password":"correct horse"}`)
+	cookie := newCookie(t, res)
+	two.want(t, 200, "GET", "/auth/me", cookie, "") // remembered there, too
+	socket := two.dial(t, "/socket.io/?transport=websocket", phone)
+	one.want(t, 200, "POST", "/auth/account/deletion", cookie, `{"email":"ana@example.com"}`)
+	if _, _, err := socket.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+		t.Errorf("the phone's socket on the other gateway: %v", err)
+	}
+	shown := func(want bool) {
+		t.Helper()
+		until(t, "the other gateway knows", func() bool {
+			_, body := two.call(t, "GET", "/auth/me", cookie, "")
+			return strings.Contains(body, `"deletion_at":null`) != want
+		})
+	}
+	shown(true)
+	b.mail(t, "ana@example.com", "going to be deleted")
+	two.want(t, 200, "GET", "/api/whoami", cookie, "") // the slice goes on
+	if _, body := two.want(t, 200, "GET", "/auth/export", cookie, ""); !strings.Contains(body, `"kind":"deletion_requested"`) || !strings.Contains(body, `"action":"user.deletion_request"`) {
+		t.Errorf("export %s", body)
+	}
+	one.want(t, 204, "DELETE", "/auth/account/deletion", cookie, "")
+	shown(false)
+	b.mail(t, "ana@example.com", "stays")
+}

@@ -76,6 +76,11 @@ type Store interface {
 	// nobody would be left to run the platform.
 	DeleteUser(ctx context.Context, id string, by platform.AuditEntry) error
 
+	// CancelDeletion lets an account stay whose user asked for its deletion.
+	// Returns ErrNotFound if there is no such user, and ErrConflict if no
+	// deletion is scheduled.
+	CancelDeletion(ctx context.Context, id string, by platform.AuditEntry) error
+
 	// SecondFactor returns what a user has beside the password.
 	SecondFactor(ctx context.Context, userID string) (platform.SecondFactor, error)
 
@@ -131,6 +136,7 @@ func (s *Service) Register(r gin.IRouter) {
 	g.POST("/users/:id/block", recent, s.block)
 	g.POST("/users/:id/unblock", s.unblock)
 	g.DELETE("/users/:id", recent, s.deleteUser)
+	g.DELETE("/users/:id/deletion", s.cancelDeletion)
 	g.DELETE("/users/:id/second-factor", recent, s.resetSecondFactor)
 	g.POST("/users/:id/impersonate", recent, s.impersonate)
 }

@@ -34,7 +34,7 @@ type auditItem struct {
 }
 
 func (s *Service) audit(c *gin.Context) {
-	q := parseQuery(c.Request, "actor", "action", "subject_type", "subject_id", "since", "until", "limit", "cursor")
+	q := parseQuery(c.Request)
 	limit := q.limit()
 	f := platform.AuditFilter{
 		ActorID: q.uuid("actor"), Action: q.text("action", maxAuditText),

@@ -26,23 +26,9 @@ type query struct {
 	faults []platform.FieldError
 }
 
-// parseQuery refuses parameters other than those named, and repeated ones.
-func parseQuery(r *http.Request, known ...string) *query {
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	q := &query{values: values}
-	if err != nil {
-		q.fault("query", "is malformed")
-	}
-	for name, of := range values {
-		switch {
-		case !slices.Contains(known, name):
-			q.fault(strings.ToValidUTF8(name, "\uFFFD"), "is not a known parameter")
-		case len(of) > 1:
-			q.fault(name, "must be given once")
-		}
-	}
-	return q
-}
+// parseQuery reads the query; that it is well-formed, and has parameters of the
+// route only, each once, was checked before.
+func parseQuery(r *http.Request) *query { return &query{values: r.URL.Query()} }
 
 func (q *query) fault(field, detail string) {
 	q.faults = append(q.faults, platform.FieldError{Field: field, Detail: detail})

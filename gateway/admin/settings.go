@@ -26,6 +26,8 @@ type settingsPatch struct {
 	NodeCost   *int64          `json:"node_cost"`
 	Price      *int64          `json:"price"`
 	Currency   *string         `json:"currency"`
+
+	DeletionGraceDays *int `json:"deletion_grace_days"`
 }
 
 func (p *settingsPatch) apply(set *platform.Settings) error {
@@ -43,6 +45,9 @@ func (p *settingsPatch) apply(set *platform.Settings) error {
 	}
 	if p.Currency != nil {
 		set.Currency = *p.Currency
+	}
+	if p.DeletionGraceDays != nil {
+		set.DeletionGraceDays = *p.DeletionGraceDays
 	}
 	return set.Validate()
 }

@@ -50,9 +50,6 @@ func sliceNumber(c *gin.Context) (int, error) {
 
 func (s *Service) slice(c *gin.Context) {
 	number, err := sliceNumber(c)
-	if err == nil {
-		err = parseQuery(c.Request).err()
-	}
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)
 		return
@@ -128,7 +125,7 @@ func (s *Service) running(c *gin.Context) (cluster.Instance, error) {
 var errNoCluster = platform.Errorf(platform.ErrUnavailable, "This gateway has no access to Nomad.")
 
 func (s *Service) logTail(c *gin.Context) {
-	q := parseQuery(c.Request, "stream", "lines")
+	q := parseQuery(c.Request)
 	stream, most := q.oneOf("stream", "stdout", "stderr"), q.number("lines", defaultLogLines, 1, maxLogLines)
 	if stream == "" {
 		stream = "stdout"

@@ -105,7 +105,7 @@ func newInstanceItem(i cluster.Instance) *instanceItem {
 }
 
 func (s *Service) slices(c *gin.Context) {
-	q := parseQuery(c.Request, "state", "limit", "cursor")
+	q := parseQuery(c.Request)
 	state, before, limit := q.state(), int(q.cursor(32)), q.limit()
 	if err := q.err(); err != nil {
 		request.Fail(c.Writer, c.Request, err)

@@ -37,6 +37,7 @@ type userItem struct {
 	Sessions      int                `json:"sessions"`
 
 	LastActivityAt *time.Time `json:"last_activity_at"` // null if not known
+	DeletionAt     *time.Time `json:"deletion_at"`      // null unless the user asked for it
 }
 
 type userSlice struct {
@@ -60,11 +61,15 @@ func newUserItem(u platform.UserRecord) userItem {
 	if u.Position != 0 {
 		item.QueuePosition = &u.Position
 	}
+	if !u.DeletionAt.IsZero() {
+		at := u.DeletionAt.UTC()
+		item.DeletionAt = &at
+	}
 	return item
 }
 
 func (s *Service) users(c *gin.Context) {
-	q := parseQuery(c.Request, "email", "role", "state", "limit", "cursor")
+	q := parseQuery(c.Request)
 	limit := q.limit()
 	f := platform.UserFilter{
 		Email: platform.NormalizeEmail(q.text("email", maxEmailPart)),
@@ -131,9 +136,6 @@ func userID(c *gin.Context) (string, error) {
 
 func (s *Service) user(c *gin.Context) {
 	id, err := userID(c)
-	if err == nil {
-		err = parseQuery(c.Request).err()
-	}
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)
 		return
@@ -219,6 +221,20 @@ func (s *Service) deleteUser(c *gin.Context) {
 	s.UserChanged(id, platform.UserDeleted)
 	c.Writer.Header().Set("Cache-Control", "no-store")
 	c.Writer.WriteHeader(http.StatusNoContent)
+}
+
+// cancelDeletion is for who cannot log in to do it.
+func (s *Service) cancelDeletion(c *gin.Context) {
+	id, err := userID(c)
+	if err == nil {
+		err = s.Store.CancelDeletion(c.Request.Context(), id, request.Audit(c.Request.Context(), "", "", ""))
+	}
+	if err != nil {
+		request.Fail(c.Writer, c.Request, err)
+		return
+	}
+	s.UserChanged(id, platform.UserActive)
+	s.answerUser(c, id)
 }
 
 // resetSecondFactor is for who lost the authenticator and the recovery codes.

@@ -169,9 +169,7 @@ func (s *Service) askForChange(w http.ResponseWriter, r *http.Request, id *Ident
 		return err
 	}
 	// Sign-up tells that an address is taken, too.
-	if _, _, err := s.Store.UserByEmail(r.Context(), in.Email); err == nil {
-		return platform.Errorf(platform.ErrConflict, "This e-mail address is taken.")
-	} else if platform.CodeOf(err) != platform.ErrNotFound {
+	if err := s.checkFree(w, r, in.Email, "This e-mail address is taken."); err != nil {
 		return err
 	}
 	if err := s.take(w, mailsToOne(platform.MailChangeEmail, id.User.ID), mailsToOne(platform.MailChangeEmail, in.Email)); err != nil {

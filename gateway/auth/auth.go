@@ -31,6 +31,7 @@ type Store interface {
 	AccountStore
 	SecondFactorStore
 	TokenStore
+	LeavingStore
 
 	// SignUp makes a user with a session and gives them a warm slice, or a
 	// place in the queue: then the slice is zero. A mail asks them to verify the
@@ -93,6 +94,7 @@ func (s *Service) Register(r gin.IRouter) {
 	s.registerSessions(r)
 	s.registerTOTP(r)
 	s.registerTokens(r)
+	s.registerLeaving(r)
 }
 
 func (s *Service) signUp(c *gin.Context) {
@@ -104,13 +106,7 @@ func (s *Service) signUp(c *gin.Context) {
 	}
 	// The hash is by far the dearest part: a taken address is turned away
 	// before it. SignUp has the last word.
-	_, _, err := s.Store.UserByEmail(r.Context(), in.Email)
-	if err == nil {
-		err = platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
-	} else if platform.CodeOf(err) == platform.ErrNotFound {
-		err = nil
-	}
-	if err != nil {
+	if err := s.checkFree(w, r, in.Email, "This e-mail address is taken. Log in instead."); err != nil {
 		request.Fail(w, r, err)
 		return
 	}
@@ -141,6 +137,26 @@ func (s *Service) signUp(c *gin.Context) {
 	setCookie(w, token, start.ExpiresAt)
 	s.Devices.remember(w, r, user.Email)
 	s.answer(w, r, http.StatusCreated, &Identity{Session: start.TokenHash, User: user, Slice: slice})
+}
+
+// checkFree returns an ErrConflict with the message taken if there is an account
+// with this address. Who hears that often from one network is told nothing more
+// for a while, of free addresses neither; who signs up new people is not slowed.
+func (s *Service) checkFree(w http.ResponseWriter, r *http.Request, email, taken string) error {
+	li := limit{"taken|" + network(request.From(r.Context()).ClientAddr), 20, 30 * time.Second}
+	if err := s.take(w, li); err != nil {
+		return err
+	}
+	s.limits.giveBack(li)
+	_, _, err := s.Store.UserByEmail(r.Context(), email)
+	switch {
+	case platform.CodeOf(err) == platform.ErrNotFound:
+		return nil
+	case err != nil:
+		return err
+	}
+	s.limits.take(li)
+	return platform.Errorf(platform.ErrConflict, "%s", taken)
 }
 
 func (s *Service) logIn(c *gin.Context) {
@@ -244,6 +260,7 @@ type me struct {
 	User  platform.User `json:"user"`
 	Slice SliceStatus   `json:"slice"`
 
+	DeletionAt    *time.Time     `json:"deletion_at"`   // null unless the user asked for it
 	Impersonation *impersonation `json:"impersonation"` // null unless an admin acts for the user
 }
 
@@ -257,7 +274,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, status int, id 
 		request.Fail(w, r, err)
 		return
 	}
-	out := me{User: id.User, Slice: st}
+	out := me{User: id.User, Slice: st, DeletionAt: orNull(id.User.DeletionAt)}
 	if id.ImpersonatorID != "" {
 		out.Impersonation = &impersonation{id.ExpiresAt.UTC()}
 	}

@@ -47,15 +47,19 @@ func (s *Service) listSessions(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	out := sessionList{Sessions: make([]sessionItem, len(all))}
+	problem.WriteJSON(w, http.StatusOK, sessionList{Sessions: sessionItems(all, id.Session)})
+}
+
+func sessionItems(all []platform.Session, current [32]byte) []sessionItem {
+	items := make([]sessionItem, len(all))
 	for i, ses := range all {
-		out.Sessions[i] = sessionItem{
+		items[i] = sessionItem{
 			ID: ses.ID, CreatedAt: ses.CreatedAt.UTC(), LastSeenAt: ses.LastSeenAt.UTC(), ExpiresAt: ses.ExpiresAt.UTC(),
-			UserAgent: ses.UserAgent, Address: ses.ClientAddr, Current: ses.TokenHash == id.Session,
+			UserAgent: ses.UserAgent, Address: ses.ClientAddr, Current: ses.TokenHash == current,
 			Impersonated: ses.ImpersonatorID != "",
 		}
 	}
-	problem.WriteJSON(w, http.StatusOK, out)
+	return items
 }
 
 func (s *Service) endOne(c *gin.Context) {

@@ -5,6 +5,7 @@ package mailing
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
@@ -157,7 +158,12 @@ func (w *Worker) send(ctx context.Context, m platform.QueuedMail) {
 	}
 }
 
+var errMoot = platform.Errorf(platform.ErrNotFound, "The mail has no point any more.")
+
 func (w *Worker) deliver(ctx context.Context, m platform.QueuedMail) error {
+	if m.Kind == platform.MailDeletionRequested && m.DeletionAt.IsZero() {
+		return errMoot // cancelled meanwhile
+	}
 	var token string
 	if life := m.Kind.TokenLifetime(); life > 0 {
 		token = platform.NewSessionToken()
@@ -169,9 +175,13 @@ func (w *Worker) deliver(ctx context.Context, m platform.QueuedMail) error {
 			return err
 		}
 	}
+	text := write(m, w.publicURL, token)
+	if text.Subject == "" { // queued by a newer gateway, which sends it
+		return fmt.Errorf("a mail of kind %q is not known here", m.Kind)
+	}
 	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
 	defer cancel()
-	return w.mailer.Send(ctx, write(m, w.publicURL, token))
+	return w.mailer.Send(ctx, text)
 }
 
 // putBack lets another gateway have a mail at once.

@@ -178,10 +178,34 @@ func TestWithoutAMailerNothingIsSent(t *testing.T) {
 
 func TestEveryKindHasAText(t *testing.T) {
 	public, _ := url.Parse("https://app.example.com")
-	for _, k := range []platform.MailKind{platform.MailVerifyEmail, platform.MailChangeEmail, platform.MailResetPassword, platform.MailEmailChanged, platform.MailPasswordChanged} {
+	for _, k := range []platform.MailKind{platform.MailVerifyEmail, platform.MailChangeEmail, platform.MailResetPassword, platform.MailEmailChanged, platform.MailPasswordChanged,
+		platform.MailDeletionRequested, platform.MailDeletionCancelled, platform.MailAccountDeleted} {
 		m := write(platform.QueuedMail{Kind: k, Recipient: "ana@example.com"}, public, "TOKEN")
 		if m.Subject == "" || m.Text == "" || strings.Contains(m.Text, "TOKEN") != (k.TokenLifetime() > 0) {
 			t.Errorf("%s: %+v", k, m)
 		}
 	}
+}
+
+func TestMailsThatAreNotSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		due := time.Date(2026, 12, 8, 20, 30, 0, 0, time.UTC)
+		q := newFakeQueue(
+			platform.QueuedMail{Kind: platform.MailDeletionRequested, Recipient: "ana@example.com", DeletionAt: due},
+			platform.QueuedMail{Kind: platform.MailDeletionRequested, Recipient: "ben@example.com"}, // cancelled since
+			platform.QueuedMail{Kind: "of a newer gateway", Recipient: "ana@example.com"},
+		)
+		m := &fakeMailer{}
+		w, stop := run(t, q, m)
+		w.Wake()
+		synctest.Wait()
+		stop()
+		if len(m.sent) != 1 || m.sent[0].To != "ana@example.com" || !strings.Contains(m.sent[0].Text, "8 December 2026, 20:30 UTC") ||
+			!strings.Contains(m.sent[0].Text, "https://app.example.com/account") {
+			t.Errorf("sent %+v", m.sent)
+		}
+		if q.how(2) != "dropped" || q.how(3) != "" {
+			t.Errorf("ended %v", q.ended)
+		}
+	})
 }

@@ -62,6 +62,35 @@ If it was not you, reset it at once:
 
 %s
 `, app, publicURL.JoinPath("/forgot-password"))
+	case platform.MailDeletionRequested:
+		subject = "Your account is going to be deleted"
+		text = fmt.Sprintf(`You asked us to delete your account at %s. On %s
+it is deleted with everything in your workspace, and nobody can bring it back.
+
+If you change your mind before that, log in and cancel the deletion:
+
+%s
+
+Your other devices were logged out, and your API tokens have ended. If it was
+not you, cancel the deletion and change your password at once.
+`, app, m.DeletionAt.UTC().Format("2 January 2006, 15:04 UTC"), publicURL.JoinPath("/account"))
+	case platform.MailDeletionCancelled:
+		subject = "Your account stays"
+		text = fmt.Sprintf(`The deletion of your account at %s was cancelled. The account and your
+workspace are as they were; API tokens have to be made anew.
+
+If it was not you, and not support at your request, log in and change your
+password:
+
+%s
+`, app, publicURL.JoinPath("/account"))
+	case platform.MailAccountDeleted:
+		subject = "Your account was deleted"
+		text = fmt.Sprintf(`Your account at %s was deleted, as you asked. Your workspace is being
+removed with everything in it.
+
+This is our last mail to you.
+`, app)
 	}
 	return platform.Mail{ID: m.ID, To: m.Recipient, Subject: subject, Text: strings.ReplaceAll(text, "\r", "")}
 }
