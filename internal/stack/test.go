@@ -1,6 +1,7 @@
 package stack
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 )
@@ -68,19 +68,32 @@ func (s *Stack) test(ctx context.Context, args []string, out io.Writer) error {
 		"APP_URL="+s.cfg.AppURL(),
 		"SIM_URL="+s.SimURL(),
 	)
-	all := len(args) == 0
-	if all {
-		args = []string{"./..."}
+	if len(args) > 0 {
+		return s.goTest(ctx, out, environ, "1", args)
 	}
-	goErr := s.goTest(ctx, out, environ, args)
-	if !all {
-		return goErr
+	groups, err := s.testGroups(ctx, out)
+	if err != nil {
+		return err
 	}
 	web := filepath.Join(s.cfg.SourceDir, "web")
-	return errors.Join(goErr,
-		s.cfg.npmInstall(ctx, "web", web),
-		s.command(ctx, out, environ, web, "npm", "run", "lint"),
-		s.command(ctx, out, environ, web, "npm", "test"),
+	if err := s.cfg.npmInstall(ctx, "web", web); err != nil {
+		return err
+	}
+	// What needs the stack for itself leaves the processors idle half of the time.
+	var besideOut bytes.Buffer
+	beside := make(chan error, 1)
+	go func() {
+		beside <- errors.Join(
+			s.command(ctx, &besideOut, environ, web, "npm", "run", "lint"),
+			s.command(ctx, &besideOut, environ, web, "npm", "test"),
+			s.goTest(ctx, &besideOut, environ, "1", groups[besideStack]),
+		)
+	}()
+	stackErr := s.goTest(ctx, out, environ, "1", groups[wholeStack])
+	besideErr := <-beside
+	_, _ = besideOut.WriteTo(out) // it is for people to read
+	return errors.Join(stackErr, besideErr,
+		s.goTest(ctx, out, environ, "2", groups[partOfStack]),
 		s.command(ctx, out, environ, web, "npm", "run", "e2e"),
 	)
 }
@@ -96,48 +109,50 @@ func (s *Stack) command(ctx context.Context, out io.Writer, environ []string, di
 	return nil
 }
 
-// goTest tests the packages that need the stack for themselves one after the
-// other, and then two at a time those that only use a part of it. What goes
-// to `go test` besides packages, flags and their values, keeps all to one run.
-func (s *Stack) goTest(ctx context.Context, out io.Writer, environ, args []string) error {
-	run := func(atOnce string, what []string) error {
-		goArgs := append([]string{"test", "-tags", "integration", "-p", atOnce, "-timeout", "20m", "-count", "1"}, what...)
-		return s.command(ctx, out, environ, s.cfg.SourceDir, "go", goArgs...)
+// goTest runs `go test` with arguments of its own, so many packages at once.
+func (s *Stack) goTest(ctx context.Context, out io.Writer, environ []string, atOnce string, args []string) error {
+	goArgs := append([]string{"test", "-tags", "integration", "-p", atOnce, "-timeout", "20m", "-count", "1"}, args...)
+	return s.command(ctx, out, environ, s.cfg.SourceDir, "go", goArgs...)
+}
+
+// testGroup says with what the tests of a package get along.
+type testGroup int
+
+const (
+	wholeStack  testGroup = iota // they break parts of the stack, or count what runs in it
+	besideStack                  // they use a database of their own, or nothing at all
+	partOfStack                  // they use a part of the stack as it is, or a browser, which
+	// loses its connections when a container starts
+)
+
+// groupOf tells the group of a package by its folder.
+func groupOf(pkg string) testGroup {
+	top, _, _ := strings.Cut(pkg, "/")
+	switch {
+	case top == "internal", pkg == "cmd/provisioner":
+		return wholeStack
+	case top == "gateway", top == "docs", top == "provisioner", strings.HasPrefix(pkg, "slice/crm/"):
+		return besideStack
 	}
-	if slices.ContainsFunc(args, func(a string) bool { return !strings.HasPrefix(a, "./") }) {
-		return run("1", args)
-	}
-	list := exec.CommandContext(ctx, "go", append([]string{"list", "-tags", "integration", "-f", "{{.Dir}}"}, args...)...)
+	return partOfStack
+}
+
+// testGroups returns the packages of each group.
+func (s *Stack) testGroups(ctx context.Context, out io.Writer) (map[testGroup][]string, error) {
+	list := exec.CommandContext(ctx, "go", "list", "-tags", "integration", "-f", "{{.Dir}}", "./...")
 	list.Dir, list.Stderr = s.cfg.SourceDir, out
 	dirs, err := list.Output()
 	if err != nil {
-		return fmt.Errorf("list the packages to test: %w", err)
+		return nil, fmt.Errorf("list the packages to test: %w", err)
 	}
-	var whole, alone []string
+	groups := make(map[testGroup][]string)
 	for dir := range strings.Lines(string(dirs)) {
 		pkg, err := filepath.Rel(s.cfg.SourceDir, strings.TrimSpace(dir))
 		if err != nil {
-			return err
+			return nil, err
 		}
-		if usesStack(pkg) {
-			whole = append(whole, "./"+pkg)
-		} else {
-			alone = append(alone, "./"+pkg)
-		}
+		g := groupOf(pkg)
+		groups[g] = append(groups[g], "./"+pkg)
 	}
-	var errs []error
-	if len(whole) > 0 {
-		errs = append(errs, run("1", whole))
-	}
-	if len(alone) > 0 {
-		errs = append(errs, run("2", alone))
-	}
-	return errors.Join(errs...)
-}
-
-// usesStack reports whether the tests of a package (by its folder) need the whole
-// stack for themselves: they break parts of it, or count what runs in it.
-func usesStack(pkg string) bool {
-	top, _, _ := strings.Cut(pkg, "/")
-	return top == "internal" || pkg == "cmd/provisioner"
+	return groups, nil
 }
