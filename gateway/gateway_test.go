@@ -350,13 +350,15 @@ func TestRequestIDAndClientAddress(t *testing.T) {
 		"6.6.6.6, 192.0.2.1":            "192.0.2.1",
 		"6.6.6.6, 192.0.2.1, 127.0.0.2": "192.0.2.1",
 		"6.6.6.6, nonsense":             "127.0.0.1",
+		"6.6.6.6, nonsense, 127.0.0.2":  "127.0.0.2",
+		"6.6.6.6,192.0.2.1,":            "127.0.0.1",
 		"2001:db8::1":                   "2001:db8::1",
 	} {
 		var forwarded []string
 		if sent != "" {
 			forwarded = []string{sent}
 		}
-		if got := b.client(forwarded, "127.0.0.1"); got != want {
+		if got := b.client(forwarded, netip.MustParseAddr("127.0.0.1")).String(); got != want {
 			t.Errorf("X-Forwarded-For %q: client %s, want %s", sent, got, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -28,19 +29,21 @@ func (g *Gateway) identified(next http.Handler) http.Handler {
 		forwarded := r.Header["X-Forwarded-For"]
 		info := &request.Info{Direct: len(forwarded) == 0}
 		peer, _ := netip.ParseAddrPort(r.RemoteAddr)
-		info.ClientAddr = peer.Addr().Unmap().String()
-		if g.trusted(peer.Addr()) {
+		client := peer.Addr()
+		if g.trusted(client) {
 			if id := r.Header.Get(platform.HeaderRequestID); wellFormedID(id) {
 				info.ID = id
 			}
-			info.ClientAddr = g.client(forwarded, info.ClientAddr)
+			client = g.client(forwarded, client)
 		}
+		info.ClientAddr = client.Unmap().String()
 		if info.ID == "" {
 			info.ID = uuid.NewString()
 		}
 		info.Route = classOf(r.URL.Path)
-		out := &response{ResponseWriter: w, requestID: info.ID}
-		out.Header().Set(platform.HeaderRequestID, info.ID)
+		out := &response{ResponseWriter: w}
+		out.named = []string{info.ID}
+		out.Header()[platform.HeaderRequestID] = out.named
 		next.ServeHTTP(out, r.WithContext(request.With(r.Context(), info)))
 	})
 }
@@ -57,19 +60,20 @@ func (g *Gateway) trusted(a netip.Addr) bool {
 
 // client returns the last address of X-Forwarded-For that no trusted proxy
 // has: everything to the left of it may be made up.
-func (g *Gateway) client(forwarded []string, peer string) string {
-	if len(forwarded) == 0 {
-		return peer
-	}
-	hops := strings.Split(strings.Join(forwarded, ","), ",")
-	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
-		if err != nil {
-			return peer
-		}
-		peer = a.Unmap().String()
-		if !g.trusted(a) {
-			return peer
+func (g *Gateway) client(forwarded []string, peer netip.Addr) netip.Addr {
+	for _, line := range slices.Backward(forwarded) {
+		for more := true; more; {
+			var hop string
+			comma := strings.LastIndexByte(line, ',')
+			hop, more = line[comma+1:], comma >= 0
+			line = line[:max(comma, 0)]
+			a, err := netip.ParseAddr(strings.TrimSpace(hop))
+			if err != nil {
+				return peer
+			}
+			if peer = a; !g.trusted(a) {
+				return peer
+			}
 		}
 	}
 	return peer

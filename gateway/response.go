@@ -12,10 +12,10 @@ import (
 // optional methods that gin and gorilla ask for by type.
 type response struct {
 	http.ResponseWriter
-	requestID string
-	status    int // 0 until the final header is written
-	bytes     int64
-	hijacked  bool
+	named    []string // the header with the request id
+	status   int      // 0 until the final header is written
+	bytes    int64
+	hijacked bool
 }
 
 func (w *response) WriteHeader(status int) {
@@ -28,7 +28,7 @@ func (w *response) WriteHeader(status int) {
 	case w.status == 0:
 		w.status = status
 		// The proxy clears the headers after each 1xx.
-		h.Set(platform.HeaderRequestID, w.requestID)
+		h[platform.HeaderRequestID] = w.named
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

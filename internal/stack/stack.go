@@ -325,6 +325,9 @@ func (s *Stack) waitApp(ctx context.Context) (string, error) {
 // AppURL is where browsers reach the app.
 func (s *Stack) AppURL() string { return s.cfg.AppURL() }
 
+// Admin returns how the first admin logs in.
+func (s *Stack) Admin() (email, password string) { return s.cfg.AdminEmail, s.secrets.AdminPassword }
+
 // CertPool trusts the app's self-signed certificate.
 func (s *Stack) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
