@@ -45,6 +45,7 @@ func TestImportDirections(t *testing.T) {
 	forbidden := map[string][]string{
 		"":            {"*"}, // the domain: the standard library only
 		"problem":     append([]string{"gateway", "provisioner", "slice", "internal", "cmd"}, adapters...),
+		"tracing":     append([]string{"gateway", "provisioner", "slice", "internal", "cmd"}, adapters...),
 		"gateway":     append([]string{"provisioner", "slice", "whatsappsim", "internal", "cmd"}, adapters...),
 		"provisioner": append([]string{"gateway", "slice", "whatsappsim", "internal", "cmd"}, adapters...),
 		"slice":       append([]string{"gateway", "provisioner", "whatsappsim", "internal", "cmd"}, adapters...),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/gin-gonic/gin"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 
 	"ipnoelp.io/platform/gateway/admin"
 	"ipnoelp.io/platform/gateway/auth"
@@ -87,6 +88,7 @@ type Options struct {
 	NomadUI        *url.URL               // for links of admins; may be nil
 	SliceLimits    proxy.Limits           // of each slice
 	Collectors     []prometheus.Collector // of the adapters; may be nil
+	Tracer         trace.Tracer           // nil: no traces
 	DrainDelay     time.Duration          // between not being ready and refusing connections; may be 0
 	ServerTiming   bool                   // sign-ups tell how long the hash took
 	HashWorker     []string               // program that runs password.Work, and its arguments; none hashes in this process

@@ -112,6 +112,7 @@ func (g *Gateway) observed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info, out := request.From(r.Context()), w.(*response)
 		start, detached := time.Now(), false
+		span := g.startSpan(r, info)
 		gathered := func() event {
 			return event{
 				method: r.Method, route: info.Route, status: out.status, bytes: out.bytes, hijacked: out.hijacked, start: start,
@@ -121,7 +122,8 @@ func (g *Gateway) observed(next http.Handler) http.Handler {
 		}
 		info.Detach = func() (ended func(bytes int64)) {
 			detached = true
-			e := gathered() // now: nothing of the request is kept
+			e := gathered()               // now: nothing of the request is kept
+			endSpan(span, info, e.status) // of the handshake
 			return func(bytes int64) {
 				e.bytes = bytes
 				g.ended(e)
@@ -130,17 +132,18 @@ func (g *Gateway) observed(next http.Handler) http.Handler {
 		g.metrics.InFlight.Inc()
 		defer func() {
 			if !detached {
-				g.ended(gathered())
+				endSpan(span, info, g.ended(gathered()))
 			}
 		}()
 		next.ServeHTTP(w, r)
 	})
 }
 
-func (g *Gateway) ended(e event) {
+// ended counts and logs a request, and returns the status that counts.
+func (g *Gateway) ended(e event) (status int) {
 	took := time.Since(e.start)
 	g.metrics.InFlight.Dec()
-	status := e.status
+	status = e.status
 	switch {
 	case e.gone:
 		status = statusClientGone
@@ -174,6 +177,7 @@ func (g *Gateway) ended(e event) {
 		attrs = append(attrs, slog.String("error", e.err.Error()))
 	}
 	g.Log.LogAttrs(context.Background(), level, "request", attrs...)
+	return status
 }
 
 // recovered turns a panic into a 500, or cuts the connection when part of an

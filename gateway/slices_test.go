@@ -94,7 +94,7 @@ type tenants struct {
 	sliceAddrs fixedSlices
 }
 
-func setupTenants(t testing.TB) *tenants {
+func setupTenants(t testing.TB, change ...func(*Options)) *tenants {
 	t.Helper()
 	x := &tenants{
 		ana: &tenantSlice{number: 1, email: "ana@example.com", secret: "the-secret-of-ana"},
@@ -106,7 +106,7 @@ func setupTenants(t testing.TB) *tenants {
 		t.Cleanup(srv.Close)
 		x.sliceAddrs[s.number] = srv.Listener.Addr().String()
 	}
-	x.testBundle = setupWith(t, x.sliceAddrs, proxy.Limits{Requests: 1000, Rate: 1e6, Burst: 1e6})
+	x.testBundle = setupWith(t, x.sliceAddrs, proxy.Limits{Requests: 1000, Rate: 1e6, Burst: 1e6}, change...)
 	x.store.addSlice(platform.SliceWarm)
 	x.anaCookie = x.signUp(t, "ana@example.com")
 	x.store.addSlice(platform.SliceWarm)

@@ -3,7 +3,7 @@
 # Secrets (Nomad Variable nomad/jobs/gateway): database_url, consul_http_token,
 # nomad_token, platform_key, admin_email, admin_password (the last two only for
 # the first admin; may be absent), smtp_username, smtp_password (where the mail
-# server asks for them).
+# server asks for them), otlp_headers (name=value,… where the collector asks).
 
 variable "image" {
   type        = string
@@ -91,6 +91,18 @@ variable "mail_outbox" {
   description = "log: mails are written into the gateway's log instead; for demos only, since their links are as good as passwords"
 }
 
+variable "otlp_endpoint" {
+  type        = string
+  default     = ""
+  description = "OTLP/HTTP collector that gets traces, such as http://127.0.0.1:4318; none when empty"
+}
+
+variable "trace_ratio" {
+  type        = string
+  default     = "1"
+  description = "part of the traces that is kept, 0 to 1"
+}
+
 job "gateway" {
   type        = "service"
   datacenters = var.datacenters
@@ -166,6 +178,10 @@ job "gateway" {
         MAIL_OUTBOX      = var.mail_outbox
         SMTP_ADDR        = var.smtp_addr
         SMTP_TLS         = var.smtp_tls
+
+        OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint
+        OTEL_TRACES_SAMPLER         = "parentbased_traceidratio"
+        OTEL_TRACES_SAMPLER_ARG     = var.trace_ratio
       }
 
       template {
@@ -182,6 +198,7 @@ job "gateway" {
           ADMIN_PASSWORD={{ .admin_password }}
           {{ with .smtp_username }}SMTP_USERNAME={{ . }}{{ end }}
           {{ with .smtp_password }}SMTP_PASSWORD={{ . }}{{ end }}
+          {{ with .otlp_headers }}OTEL_EXPORTER_OTLP_HEADERS={{ . }}{{ end }}
           {{ end }}
         EOT
       }

@@ -1,7 +1,8 @@
 # The provisioner: two instances, one of which acts (a Consul lock decides).
 #
 # Secrets (Nomad Variable nomad/jobs/provisioner): database_url, nomad_token,
-# consul_http_token, platform_key.
+# consul_http_token, platform_key; otlp_headers (name=value,…) where the
+# collector of traces asks for them.
 
 variable "image" {
   type        = string
@@ -93,6 +94,30 @@ variable "seccomp_profile" {
   description = "path of the slices' seccomp profile on every Nomad client"
 }
 
+variable "otlp_endpoint" {
+  type        = string
+  default     = ""
+  description = "OTLP/HTTP collector that gets traces, such as http://127.0.0.1:4318; none when empty"
+}
+
+variable "trace_ratio" {
+  type        = string
+  default     = "1"
+  description = "part of the traces that is kept, 0 to 1"
+}
+
+variable "slice_otlp_endpoint" {
+  type        = string
+  default     = ""
+  description = "the same for slices, which need an address that containers reach; a change makes a new generation"
+}
+
+variable "slice_trace_ratio" {
+  type        = string
+  default     = "1"
+  description = "part of the traces that slices begin (messages sent); requests go by the gateway's"
+}
+
 job "provisioner" {
   type        = "service"
   datacenters = var.datacenters
@@ -165,6 +190,12 @@ job "provisioner" {
         SLICE_MEMORY_MAX    = var.slice_memory_max
         WHATSAPP_URL        = var.whatsapp_url
         SECCOMP_PROFILE     = var.seccomp_profile
+        SLICE_OTLP_ENDPOINT = var.slice_otlp_endpoint
+        SLICE_TRACE_RATIO   = var.slice_trace_ratio
+
+        OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint
+        OTEL_TRACES_SAMPLER         = "parentbased_traceidratio"
+        OTEL_TRACES_SAMPLER_ARG     = var.trace_ratio
       }
 
       template {
@@ -177,6 +208,7 @@ job "provisioner" {
           NOMAD_TOKEN={{ .nomad_token }}
           CONSUL_HTTP_TOKEN={{ .consul_http_token }}
           PLATFORM_KEY={{ .platform_key }}
+          {{ with .otlp_headers }}OTEL_EXPORTER_OTLP_HEADERS={{ . }}{{ end }}
           {{ end }}
         EOT
       }

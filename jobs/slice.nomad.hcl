@@ -60,6 +60,18 @@ variable "app_url" {
   description = "where the app is, for the link in the Nomad UI; none when empty"
 }
 
+variable "otlp_endpoint" {
+  type        = string
+  default     = ""
+  description = "OTLP/HTTP collector that gets traces, at an address that containers reach; none when empty"
+}
+
+variable "trace_ratio" {
+  type        = string
+  default     = "1"
+  description = "part of the traces that slices begin that is kept, 0 to 1"
+}
+
 job "slice" {
   id          = "slice-${var.number}"
   name        = "slice-${var.number}"
@@ -190,6 +202,10 @@ job "slice" {
         HOME         = "/tmp"
 
         MEMORY_LIMIT_MIB = var.memory_max
+
+        OTEL_EXPORTER_OTLP_ENDPOINT = var.otlp_endpoint
+        OTEL_TRACES_SAMPLER         = "parentbased_traceidratio"
+        OTEL_TRACES_SAMPLER_ARG     = var.trace_ratio
       }
 
       template {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -58,6 +59,7 @@ type Options struct {
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // no metrics unless set
+	Tracer     trace.Tracer          // no traces unless set
 	FaultPoint func(Step)            // called at each Step
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/tracing"
 )
 
 // run is one term as the leader. Its fields below wg belong to the goroutine
@@ -102,7 +103,9 @@ func (r *run) round() (next time.Duration, err error) {
 		return 0, err
 	}
 	actions := Plan(s)
-	changed := r.apply(s, actions)
+	ctx, span := r.traceRound(actions)
+	changed := r.apply(ctx, s, actions)
+	span.End()
 	r.watchStarting(s)
 	r.metrics.observe(s, actions)
 	if changed {
@@ -186,7 +189,7 @@ func (r *run) result(number int, err error) {
 
 // apply does what only changes records at once, and starts the rest as far as
 // there is room. It reports whether the next round should follow immediately.
-func (r *run) apply(s Snapshot, actions []Action) (changed bool) {
+func (r *run) apply(ctx context.Context, s Snapshot, actions []Action) (changed bool) {
 	records := make(map[int]platform.Slice, len(s.Slices))
 	for _, sl := range s.Slices {
 		records[sl.Number] = sl
@@ -205,20 +208,21 @@ func (r *run) apply(s Snapshot, actions []Action) (changed bool) {
 				r.log.Error("needs an operator", "slice", a.Number, "state", a.From, "what", a.Reason)
 			}
 		case Transition:
-			changed = r.transition(s, sl, a) || changed
+			changed = r.transition(ctx, s, sl, a) || changed
 		case Request:
-			changed = r.request(taken) || changed
+			changed = r.request(ctx, taken) || changed
 		default:
-			r.start(a, sl)
+			r.start(ctx, a, sl)
 		}
 	}
 	r.reported = reported
 	return changed
 }
 
-func (r *run) transition(s Snapshot, sl platform.Slice, a Action) bool {
-	ctx, cancel := context.WithTimeout(r.ctx, actionTimeout)
+func (r *run) transition(ctx context.Context, s Snapshot, sl platform.Slice, a Action) bool {
+	ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 	defer cancel()
+	ctx, span := r.traceAction(ctx, a)
 	failure := ""
 	if a.To == platform.SliceFailed {
 		failure = a.Reason
@@ -233,6 +237,7 @@ func (r *run) transition(s Snapshot, sl platform.Slice, a Action) bool {
 	if err != nil {
 		err = fmt.Errorf("%s: %w", a, err)
 	}
+	tracing.End(span, err)
 	r.result(a.Number, err)
 	if err != nil || !ok {
 		return ok // not ok: somebody claimed it meanwhile, say; the notification of that wakes us
@@ -249,8 +254,8 @@ func (r *run) transition(s Snapshot, sl platform.Slice, a Action) bool {
 	return true
 }
 
-func (r *run) request(taken []int) bool {
-	ctx, cancel := context.WithTimeout(r.ctx, actionTimeout)
+func (r *run) request(parent context.Context, taken []int) bool {
+	ctx, cancel := context.WithTimeout(parent, actionTimeout)
 	defer cancel()
 	number, err := r.opts.Records.Request(ctx, r.generation, taken)
 	if err != nil {
@@ -262,20 +267,21 @@ func (r *run) request(taken []int) bool {
 	r.opts.FaultPoint(AfterClaimNumber)
 	r.log.Info("slice requested", "slice", number)
 	sl := platform.Slice{Number: number, State: platform.SliceRequested, Generation: r.generation}
-	r.start(Action{Kind: Make, Number: number, From: sl.State}, sl)
+	r.start(parent, Action{Kind: Make, Number: number, From: sl.State}, sl)
 	return true
 }
 
 // start runs an action on a slice's parts if there is room; the end of another
 // one starts a round that plans it again.
-func (r *run) start(a Action, sl platform.Slice) {
+func (r *run) start(ctx context.Context, a Action, sl platform.Slice) {
 	if len(r.inFlight) >= r.opts.Concurrency {
 		return
 	}
 	r.inFlight[a.Number] = true
 	r.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(r.ctx, actionTimeout)
+		ctx, cancel := context.WithTimeout(ctx, actionTimeout)
 		defer cancel()
+		ctx, span := r.traceAction(ctx, a)
 		var err error
 		switch a.Kind {
 		case Make, Restore:
@@ -288,6 +294,7 @@ func (r *run) start(a Action, sl platform.Slice) {
 		if err != nil {
 			err = fmt.Errorf("%s: %w", a, err)
 		}
+		tracing.End(span, err)
 		r.done <- outcome{a.Number, err} // has room for every action in flight
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/tracing"
 )
 
 // secretBytes gives 256 bits of entropy to passwords and snapshot keys.
@@ -35,11 +36,11 @@ func (p *Provisioner) make(ctx context.Context, sl platform.Slice) error {
 		Token:       platform.SliceToken(o.PlatformKey, n, sl.Generation),
 		SnapshotKey: base64.StdEncoding.EncodeToString(raw[:]),
 	}
-	return p.steps(
-		step{"create-role", AfterCreateRole, func() error { return o.Databases.EnsureRole(ctx, n, password) }},
-		step{"create-database", AfterCreateDatabase, func() error { return o.Databases.EnsureDatabase(ctx, n) }},
-		step{"write-variable", AfterWriteVariable, func() error { return o.Variables.Write(ctx, n, secrets) }},
-		step{"register-job", AfterRegisterJob, func() error { return o.Jobs.Register(ctx, n, sl.Generation) }},
+	return p.steps(ctx,
+		step{"create-role", AfterCreateRole, func(ctx context.Context) error { return o.Databases.EnsureRole(ctx, n, password) }},
+		step{"create-database", AfterCreateDatabase, func(ctx context.Context) error { return o.Databases.EnsureDatabase(ctx, n) }},
+		step{"write-variable", AfterWriteVariable, func(ctx context.Context) error { return o.Variables.Write(ctx, n, secrets) }},
+		step{"register-job", AfterRegisterJob, func(ctx context.Context) error { return o.Jobs.Register(ctx, n, sl.Generation) }},
 	)
 }
 
@@ -48,11 +49,11 @@ func (p *Provisioner) make(ctx context.Context, sl platform.Slice) error {
 // so there is nothing to check again.
 func (p *Provisioner) remove(ctx context.Context, sl platform.Slice) error {
 	n, o := sl.Number, &p.opts
-	err := p.steps(
-		step{"purge-job", AfterPurgeJob, func() error { return o.Jobs.Purge(ctx, n) }},
-		step{"delete-variable", AfterDeleteVariable, func() error { return o.Variables.Delete(ctx, n) }},
-		step{"drop-database", AfterDropDatabase, func() error { return o.Databases.DropDatabase(ctx, n) }},
-		step{"drop-role", AfterDropRole, func() error { return o.Databases.DropRole(ctx, n) }},
+	err := p.steps(ctx,
+		step{"purge-job", AfterPurgeJob, func(ctx context.Context) error { return o.Jobs.Purge(ctx, n) }},
+		step{"delete-variable", AfterDeleteVariable, func(ctx context.Context) error { return o.Variables.Delete(ctx, n) }},
+		step{"drop-database", AfterDropDatabase, func(ctx context.Context) error { return o.Databases.DropDatabase(ctx, n) }},
+		step{"drop-role", AfterDropRole, func(ctx context.Context) error { return o.Databases.DropRole(ctx, n) }},
 	)
 	if err != nil || sl.State == platform.SliceGone {
 		return err
@@ -66,13 +67,16 @@ func (p *Provisioner) remove(ctx context.Context, sl platform.Slice) error {
 type step struct {
 	name  string // as in the metrics
 	after Step
-	do    func() error
+	do    func(context.Context) error
 }
 
-func (p *Provisioner) steps(steps ...step) error {
+func (p *Provisioner) steps(ctx context.Context, steps ...step) error {
 	for _, s := range steps {
 		start := time.Now()
-		if err := s.do(); err != nil {
+		ctx, span := tracing.Start(ctx, p.opts.Tracer, s.name)
+		err := s.do(ctx)
+		tracing.End(span, err)
+		if err != nil {
 			p.metrics.stepFailures.WithLabelValues(s.name).Inc()
 			return err
 		}

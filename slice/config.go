@@ -12,6 +12,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"ipnoelp.io/platform/slice/login"
+	"ipnoelp.io/platform/tracing"
 )
 
 // Config is a slice's configuration. String and log output never hold its
@@ -30,6 +31,7 @@ type Config struct {
 	ReconcileEvery time.Duration `env:"RECONCILE_EVERY"`  // 0 is inbox.DefaultReconcileEvery
 	MediaQuota     int64         `env:"MEDIA_QUOTA_MIB"`  // 0 is media.DefaultQuota
 	MemoryLimit    int64         `env:"MEMORY_LIMIT_MIB"` // of the container; 0 is none
+	Traces         tracing.Config
 
 	// DisableChromiumSandbox is for tests that run as root. It is not read from
 	// the environment, so that no deployment can set it.
@@ -137,6 +139,7 @@ func (c Config) Validate() error {
 	if c.MemoryLimit < 0 {
 		fault("MEMORY_LIMIT_MIB", "must not be negative")
 	}
+	c.Traces.Validate(fault)
 	return errors.Join(faults...)
 }
 

@@ -60,7 +60,7 @@ func TestBadConfigNamesTheKey(t *testing.T) {
 	for key, value := range map[string]string{
 		"SLICE_NUMBER": "0", "SLICE_TOKEN": "short-secret", "DATABASE_URL": "mysql://u:hidden@db", "WHATSAPP_URL": "web.whatsapp.com",
 		"WA_JS_BUNDLE": "/nowhere/wa.js", "LISTEN_ADDR": "8080", "PROFILE_DIR": "profile", "CHROMIUM_PATH": "/tmp",
-		"RECONCILE_EVERY": "1ms", "MEDIA_QUOTA_MIB": "-1", "MEMORY_LIMIT_MIB": "-1", "SLICE_SNAPSHOT_KEY": "short-secret",
+		"RECONCILE_EVERY": "1ms", "OTEL_EXPORTER_OTLP_ENDPOINT": "collector:4318", "MEDIA_QUOTA_MIB": "-1", "MEMORY_LIMIT_MIB": "-1", "SLICE_SNAPSHOT_KEY": "short-secret",
 	} {
 		t.Run(key, func(t *testing.T) {
 			setEnv(t)

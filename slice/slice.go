@@ -40,6 +40,7 @@ import (
 	"ipnoelp.io/platform/slice/httpapi"
 	"ipnoelp.io/platform/slice/login"
 	"ipnoelp.io/platform/slice/whatsapp"
+	"ipnoelp.io/platform/tracing"
 )
 
 const (
@@ -63,6 +64,7 @@ type Slice struct {
 	migrated chan struct{} // closed once the database is at this program's version
 	server   *http.Server
 	listener net.Listener
+	traces   *tracing.Provider
 }
 
 // New builds a slice and opens its port. Nothing runs before Run.
@@ -70,11 +72,15 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	db, err := database.Open(string(cfg.DatabaseURL))
+	traces, err := tracing.New(cfg.Traces, "slice", log, tracing.Slice.Int(cfg.Number))
+	if err != nil {
+		return nil, err
+	}
+	db, err := database.OpenTraced(string(cfg.DatabaseURL), traces.Tracer())
 	if err != nil {
 		return nil, fmt.Errorf("DATABASE_URL: %w", err)
 	}
-	s := &Slice{cfg: cfg, log: log, db: db, migrated: make(chan struct{})}
+	s := &Slice{cfg: cfg, log: log, db: db, migrated: make(chan struct{}), traces: traces}
 	copies, err := s.loginCopies()
 	if err != nil {
 		db.Close()
@@ -94,7 +100,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 	s.events = event.NewBus(db, s.hub)
 	files := media.NewStore(db, cfg.MediaQuota<<20)
 	s.inbox = inbox.NewService(inbox.Options{
-		Store: inbox.NewStore(db), WhatsApp: s.engine, Files: files, Bus: s.events,
+		Store: inbox.NewStore(db), WhatsApp: traceSends(s.engine, traces.Tracer()), Files: files, Bus: s.events,
 		Log: log.With("part", "inbox"), ReconcileEvery: cfg.ReconcileEvery,
 	})
 	s.modules = []crm.Module{
@@ -111,7 +117,7 @@ func New(cfg Config, log *slog.Logger) (*Slice, error) {
 		Handler: httpapi.New(httpapi.Config{
 			Number: cfg.Number, Token: string(cfg.Token),
 			Session: s.engine, Modules: s.modules, Hub: s.hub,
-			Healthy: s.Healthy, Migrated: s.Migrated, Logger: log.With("part", "http"),
+			Healthy: s.Healthy, Migrated: s.Migrated, Logger: log.With("part", "http"), Tracer: traces.Tracer(),
 		}),
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
@@ -210,6 +216,7 @@ func (s *Slice) Run(ctx context.Context) error {
 		s.server.Close()
 	}
 	rest.Wait()
+	browser.Go(s.traces.Close) // as long as the browser takes, so no time of its own
 	stopBrowser()
 	browser.Wait()
 	s.db.Close()

@@ -21,6 +21,7 @@ import (
 	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/nomad"
 	"ipnoelp.io/platform/postgres"
+	"ipnoelp.io/platform/tracing"
 )
 
 const (
@@ -42,6 +43,7 @@ type App struct {
 	db       *pgxpool.Pool
 	resolver *consul.Resolver
 	gateway  *gateway.Gateway
+	traces   *tracing.Provider
 }
 
 // Build makes the app, which hashes passwords by the program hashWorker; it
@@ -74,6 +76,11 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		}
 		machines = nomad.NewCluster(client, log)
 	}
+	traces, err := tracing.New(cfg.Traces, "gateway", log)
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("build: %w", err)
+	}
 	g, err := gateway.New(gateway.Options{
 		Store:          postgres.NewGatewayStore(db),
 		Resolver:       resolver,
@@ -87,6 +94,7 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		NomadUI:        cfg.nomadUI,
 		SliceLimits:    proxy.Limits{Requests: cfg.SliceRequests, Rate: cfg.SliceRate, Burst: cfg.SliceBurst},
 		Collectors:     []prometheus.Collector{resolver, postgres.NewPoolCollector("gateway", db)},
+		Tracer:         traces.Tracer(),
 		DrainDelay:     cfg.DrainDelay,
 		ServerTiming:   cfg.ServerTiming,
 		HashWorker:     hashWorker,
@@ -95,7 +103,7 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		db.Close()
 		return nil, fmt.Errorf("build: %w", err)
 	}
-	return &App{cfg: cfg, log: log, db: db, resolver: resolver, gateway: g}, nil
+	return &App{cfg: cfg, log: log, db: db, resolver: resolver, gateway: g, traces: traces}, nil
 }
 
 // Run serves until ctx is done.
@@ -126,6 +134,7 @@ func (a *App) Run(ctx context.Context) error {
 // Close releases what Build made.
 func (a *App) Close() {
 	a.gateway.Close()
+	a.traces.Close()
 	a.resolver.Close()
 	a.db.Close()
 }

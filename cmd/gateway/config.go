@@ -16,6 +16,7 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/admin"
+	"ipnoelp.io/platform/tracing"
 )
 
 // Config of the gateway.
@@ -48,7 +49,8 @@ type Config struct {
 	// before it refuses connections.
 	DrainDelay time.Duration `env:"DRAIN_DELAY" envDefault:"2s"`
 
-	Mail MailConfig
+	Mail   MailConfig
+	Traces tracing.Config
 
 	publicURL   *url.URL
 	nomadUI     *url.URL // nil for none
@@ -149,5 +151,6 @@ func (c *Config) Validate() error {
 		fault("DRAIN_DELAY", "%s is not between 0 and 1m", c.DrainDelay)
 	}
 	c.Mail.validate(fault)
+	c.Traces.Validate(fault)
 	return errors.Join(errs...)
 }

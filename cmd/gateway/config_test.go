@@ -13,6 +13,7 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 		"ADMIN_EMAIL": "", "ADMIN_PASSWORD": "", "TRUSTED_PROXIES": "127.0.0.0/8", "SERVER_TIMING": "", "CONSUL_HTTP_TOKEN": "",
 		"MAIL_FROM": "CRM <crm@example.com>", "MAIL_OUTBOX": "", "SMTP_ADDR": "smtp.example.com:587", "SMTP_TLS": "starttls",
 		"SMTP_USERNAME": "crm", "SMTP_PASSWORD": "hunter2",
+		"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20hunter2",
 	}
 	cases := []struct{ key, value, named string }{
 		{"", "", ""},
@@ -41,6 +42,10 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 		{"SMTP_TLS", "none", "SMTP_TLS"},
 		{"SMTP_TLS", "maybe", "SMTP_TLS"},
 		{"SMTP_USERNAME", "", "SMTP_USERNAME"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "", ""},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "127.0.0.1:4318", "OTEL_EXPORTER_OTLP_ENDPOINT"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "hunter2", "OTEL_EXPORTER_OTLP_HEADERS"},
+		{"OTEL_TRACES_SAMPLER", "rarely", "OTEL_TRACES_SAMPLER"},
 	}
 	for _, c := range cases {
 		t.Run(c.key+"="+c.value, func(t *testing.T) {

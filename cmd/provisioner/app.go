@@ -20,6 +20,7 @@ import (
 	"ipnoelp.io/platform/nomad"
 	"ipnoelp.io/platform/postgres"
 	"ipnoelp.io/platform/provisioner"
+	"ipnoelp.io/platform/tracing"
 )
 
 const (
@@ -40,6 +41,7 @@ type App struct {
 	leader      *consul.Leader
 	provisioner *provisioner.Provisioner
 	registry    *prometheus.Registry
+	traces      *tracing.Provider
 }
 
 // Build makes the app; it connects to nothing yet.
@@ -69,7 +71,12 @@ func Build(cfg Config, log *slog.Logger) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build: %w", err)
 	}
-	a := &App{cfg: cfg, log: log, db: db, registry: prometheus.NewRegistry()}
+	traces, err := tracing.New(cfg.Traces, "provisioner", log)
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("build: %w", err)
+	}
+	a := &App{cfg: cfg, log: log, db: db, registry: prometheus.NewRegistry(), traces: traces}
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.leader = consul.NewLeader(consulClient, cfg.LeaderKey, cfg.InstanceID, log)
 	opts := provisioner.Options{
@@ -87,6 +94,7 @@ func Build(cfg Config, log *slog.Logger) (*App, error) {
 		Timeout:     cfg.ProvisionTimeout,
 		Log:         log,
 		Registerer:  a.registry,
+		Tracer:      traces.Tracer(),
 	}
 	if cfg.FaultPoint != "" {
 		opts.FaultPoint = dieAt(provisioner.Step(cfg.FaultPoint))
@@ -143,7 +151,10 @@ func (a *App) Run(ctx context.Context) error {
 }
 
 // Close releases what Build made.
-func (a *App) Close() { a.db.Close() }
+func (a *App) Close() {
+	a.traces.Close()
+	a.db.Close()
+}
 
 // listener wakes the provisioner when users are served or begin to wait.
 type listener struct {

@@ -18,6 +18,7 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/consul"
 	"ipnoelp.io/platform/provisioner"
+	"ipnoelp.io/platform/tracing"
 )
 
 // Config of the provisioner.
@@ -47,6 +48,11 @@ type Config struct {
 	SeccompProfile       string   `env:"SECCOMP_PROFILE"` // path on every Nomad client
 	AppURL               string   `env:"APP_URL"`         // for the link in the Nomad UI; optional
 
+	// Where slices send traces, as OTEL_EXPORTER_OTLP_ENDPOINT, and the part of
+	// what they begin themselves that is kept.
+	SliceOTLPEndpoint string `env:"SLICE_OTLP_ENDPOINT"` // "" for none
+	SliceTraceRatio   string `env:"SLICE_TRACE_RATIO" envDefault:"1"`
+
 	// InstanceID names this process and no other one that runs at the same
 	// time. One that Nomad starts again in its place has the same, and carries
 	// on at once where it was killed.
@@ -55,6 +61,8 @@ type Config struct {
 	// LeaderKey is the lock in Consul; installations that share one differ in
 	// what they add to it.
 	LeaderKey string `env:"LEADER_KEY" envDefault:"platform/provisioner/leader"`
+
+	Traces tracing.Config
 
 	// FaultPoint ends the process at that step, for tests.
 	FaultPoint string `env:"FAULT_POINT"`
@@ -136,6 +144,11 @@ func (c *Config) Validate() error {
 	if !strings.HasPrefix(c.LeaderKey, consul.LeaderKey) {
 		fault("LEADER_KEY", "%q does not begin with %s, where the provisioner has rights", c.LeaderKey, consul.LeaderKey)
 	}
+	c.Traces.Validate(fault)
+	ofSlices := tracing.Config{Endpoint: c.SliceOTLPEndpoint, Sampler: "traceidratio", SamplerArg: c.SliceTraceRatio}
+	ofSlices.Validate(func(key, format string, args ...any) {
+		fault(map[string]string{"OTEL_EXPORTER_OTLP_ENDPOINT": "SLICE_OTLP_ENDPOINT", "OTEL_TRACES_SAMPLER_ARG": "SLICE_TRACE_RATIO"}[key], format, args...)
+	})
 	if c.FaultPoint != "" && !slices.Contains(faultSteps(), provisioner.Step(c.FaultPoint)) {
 		fault("FAULT_POINT", "%q is not among those that -fault-points lists", c.FaultPoint)
 	}
@@ -154,5 +167,7 @@ func (c *Config) jobVariables() map[string]any {
 		"memory":          c.SliceMemory,
 		"memory_max":      c.SliceMemoryMax,
 		"app_url":         c.AppURL,
+		"otlp_endpoint":   c.SliceOTLPEndpoint,
+		"trace_ratio":     c.SliceTraceRatio,
 	}
 }

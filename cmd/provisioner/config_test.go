@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ipnoelp.io/platform/jobs"
 )
 
 // good sets the least configuration.
@@ -51,6 +53,8 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 		{"NOMAD_ADDR", "127.0.0.1:4646"},
 		{"PLATFORM_KEY", "short-secret"},
 		{"PLATFORM_KEY", base64.StdEncoding.EncodeToString([]byte("short-secret"))},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", "collector"},
+		{"SLICE_OTLP_ENDPOINT", "collector:4318"},
 		{"WARM_TARGET", "0"},
 		{"WARM_TARGET", "many"},
 		{"CONCURRENCY", "0"},
@@ -86,6 +90,35 @@ func TestConfigNamesTheBadKey(t *testing.T) {
 				t.Errorf("%v shows a secret", err)
 			}
 		})
+	}
+}
+
+func TestSlicesTraces(t *testing.T) {
+	values := good(t)
+	values["SLICE_OTLP_ENDPOINT"], values["SLICE_TRACE_RATIO"] = "http://10.0.0.5:4318", "0.1"
+	cfg, err := parse(t, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v := cfg.jobVariables(); v["otlp_endpoint"] != "http://10.0.0.5:4318" || v["trace_ratio"] != "0.1" {
+		t.Errorf("the job gets %v", v)
+	}
+	values["SLICE_TRACE_RATIO"] = "10%"
+	if _, err := parse(t, values); err == nil || !strings.Contains(err.Error(), "SLICE_TRACE_RATIO") {
+		t.Errorf("%v does not name SLICE_TRACE_RATIO", err)
+	}
+}
+
+// What the provisioner says of slices is what their job takes.
+func TestJobVariablesAreTheJobs(t *testing.T) {
+	source, err := jobs.Source(jobs.Slice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name := range new(Config).jobVariables() {
+		if !strings.Contains(source, fmt.Sprintf("variable %q {", name)) || !strings.Contains(source, "var."+name) {
+			t.Errorf("the job has no variable %s, or does not use it", name)
+		}
 	}
 }
 

@@ -23,11 +23,13 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, id *auth.Identit
 		// A transport may still read when the answer is over; this ends it.
 		defer r.Body.Close()
 	}
+	info := request.From(r.Context())
 	cleanRequest(r.Header, id)
+	continueTrace(r.Header, info)
 	// The app's own name, not what the client says: a slice that builds links or
 	// compares it with Origin gets the right one.
 	r.Host = p.PublicURL.Host
-	fields := p.identify(id, request.From(r.Context()))
+	fields := p.identify(id, info)
 	interim := interimAnswers{w: w}
 	res, err := p.slices.send(id.Slice.Number, &upstream.Request{Request: r, Fields: fields[:], Interim: interim.pass})
 	interim.end()

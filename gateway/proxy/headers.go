@@ -10,6 +10,7 @@ import (
 	"ipnoelp.io/platform/gateway/auth"
 	"ipnoelp.io/platform/gateway/request"
 	"ipnoelp.io/platform/gateway/upstream"
+	"ipnoelp.io/platform/tracing"
 )
 
 // reservedPrefixes belong to the gateway: by them a slice knows who asks.
@@ -68,6 +69,13 @@ func (p *Proxy) identify(id *auth.Identity, info *request.Info) [8]upstream.Fiel
 	}
 }
 
+// continueTrace tells the slice which span its own belongs to.
+func continueTrace(h http.Header, info *request.Info) {
+	if info.Traceparent != "" {
+		h[tracing.HeaderTraceparent] = []string{info.Traceparent}
+	}
+}
+
 func setFields(h http.Header, fields []upstream.Field) {
 	for _, f := range fields {
 		h[f.Name] = []string{f.Value}
@@ -82,7 +90,9 @@ func removeReserved(h http.Header) {
 		if strings.Contains(name, "_") {
 			canonical = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
 		}
-		if canonical == "X-Real-Ip" || canonical == "Forwarded" || canonical == "X-Request-Id" {
+		switch canonical {
+		case "X-Real-Ip", "Forwarded", "X-Request-Id",
+			"Traceparent", "Tracestate", "Baggage": // a client has no say in our traces
 			delete(h, name)
 			continue
 		}

@@ -119,7 +119,8 @@ func (p *Proxy) admit(r *http.Request) (*auth.Identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	request.From(r.Context()).UserID = id.User.ID
+	info := request.From(r.Context())
+	info.UserID, info.Slice = id.User.ID, id.Slice.Number
 	if id.Scope == "" { // no other site makes a browser send a token
 		if err := p.Origins.Check(r); err != nil {
 			return nil, err

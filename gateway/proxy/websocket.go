@@ -111,7 +111,9 @@ func (p *Proxy) handshake(r *http.Request, id *auth.Identity) *http.Request {
 	cleanRequest(out.Header, id)
 	delete(out.Header, "Te")
 	delete(out.Header, "Expect")
-	fields := p.identify(id, request.From(r.Context()))
+	info := request.From(r.Context())
+	continueTrace(out.Header, info)
+	fields := p.identify(id, info)
 	setFields(out.Header, fields[:])
 	out.Header["Connection"] = []string{"Upgrade"}
 	out.Header["Upgrade"] = []string{"websocket"}

@@ -17,8 +17,12 @@ type Info struct {
 	Direct     bool   // no proxy in between
 	Route      Route
 	UserID     string // "" until authenticated
+	Slice      int    // the user's, of tenant traffic; 0 until authenticated
 	// ImpersonatorID is of the admin who acts for that user; "" if nobody does.
 	ImpersonatorID string
+
+	// Traceparent tells the slice which span its own belongs to; "" without traces.
+	Traceparent string
 
 	Err        error // what went wrong, for the log
 	ClientGone bool  // the client left before an answer

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -24,7 +25,10 @@ const (
 
 // Open prepares a pool that connects when it is first used, and holds no
 // connection while nobody asks anything.
-func Open(databaseURL string) (*pgxpool.Pool, error) {
+func Open(databaseURL string) (*pgxpool.Pool, error) { return OpenTraced(databaseURL, nil) }
+
+// OpenTraced is Open with a span for each query that is part of a trace.
+func OpenTraced(databaseURL string, tracer trace.Tracer) (*pgxpool.Pool, error) {
 	cfg, err := pgxpool.ParseConfig(databaseURL)
 	if err != nil {
 		return nil, errors.New("database URL: not a PostgreSQL URL") // pgx's text may hold the password
@@ -36,6 +40,9 @@ func Open(databaseURL string) (*pgxpool.Pool, error) {
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = statementTimeout
 	// Queries here end before a compiled plan would have been worth it.
 	cfg.ConnConfig.RuntimeParams["jit"] = "off"
+	if tracer != nil {
+		cfg.ConnConfig.Tracer = queries{tracer}
+	}
 	pool, err := pgxpool.NewWithConfig(context.Background(), cfg)
 	if err != nil {
 		return nil, fmt.Errorf("open database pool: %w", err)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/docs/openapi"
 	"ipnoelp.io/platform/problem"
@@ -31,6 +33,7 @@ type Config struct {
 	Healthy  func() bool
 	Migrated func() bool // the database is at this program's version
 	Logger   *slog.Logger
+	Tracer   trace.Tracer // nil: no traces
 }
 
 // New returns the slice's handler. The order of the chain: the log knows of
@@ -47,7 +50,8 @@ func New(cfg Config) http.Handler {
 	mux.Handle(socketPath, cfg.Hub)
 	mux.Handle("GET "+metricsPath, metrics(cfg.Session))
 
-	return request.Log(cfg.Logger, healthPath, requireIdentity(cfg.Number, cfg.Token, requireData(cfg.Migrated, withProblems(mux))))
+	return request.Log(cfg.Logger, requireIdentity(cfg.Number, cfg.Token,
+		traced(cfg.Tracer, requireData(cfg.Migrated, withProblems(mux)))), healthPath, metricsPath)
 }
 
 type api struct{ Config }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"regexp"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"ipnoelp.io/platform"
@@ -30,8 +31,8 @@ type recordKey struct{}
 
 // Log gives each request an id, turns a panic into a 500, and logs one
 // line after the request. Query strings and bodies are not logged, and
-// requests for quietPath at the debug level only.
-func Log(log *slog.Logger, quietPath string, next http.Handler) http.Handler {
+// requests for quiet paths at the debug level only.
+func Log(log *slog.Logger, next http.Handler, quiet ...string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := r.Header.Get(platform.HeaderRequestID)
 		if !requestID.MatchString(id) {
@@ -52,7 +53,7 @@ func Log(log *slog.Logger, quietPath string, next http.Handler) http.Handler {
 			}
 			level := slog.LevelInfo
 			switch {
-			case r.URL.Path == quietPath:
+			case slices.Contains(quiet, r.URL.Path):
 				level = slog.LevelDebug // several times a second in all
 			case rec.status >= 500:
 				level = slog.LevelError
@@ -80,6 +81,14 @@ func Fail(w http.ResponseWriter, r *http.Request, err error) {
 		rec.err = err
 	}
 	problem.Write(w, err)
+}
+
+// Status returns what the request was answered with so far.
+func Status(r *http.Request) int {
+	if rec, ok := r.Context().Value(recordKey{}).(*record); ok && rec.status != 0 {
+		return rec.status
+	}
+	return http.StatusOK // net/http's own, for an answer without a body
 }
 
 func (r *record) WriteHeader(status int) {
