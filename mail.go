@@ -19,6 +19,8 @@ const (
 	MailResetPassword   MailKind = "reset_password"   // with a token
 	MailEmailChanged    MailKind = "email_changed"    // to the old address
 	MailPasswordChanged MailKind = "password_changed" // tells that it was changed or reset
+	MailPasskeyAdded    MailKind = "passkey_added"
+	MailPasskeyRemoved  MailKind = "passkey_removed"
 
 	MailDeletionRequested MailKind = "deletion_requested" // tells when, and how to cancel
 	MailDeletionCancelled MailKind = "deletion_cancelled"

@@ -12,6 +12,7 @@ type SecondFactor struct {
 	Secret        []byte // nil: none is asked for
 	Pending       []byte // offered, and not in force until a code of it is given
 	RecoveryCodes int    // that are left
+	Passkeys      int    // registered
 }
 
 // NewRecoveryCode returns a code for the day on which the authenticator is lost:

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/jackc/pgx/v5"
@@ -15,9 +14,9 @@ import (
 func (s *GatewayStore) SecondFactor(ctx context.Context, userID string) (platform.SecondFactor, error) {
 	var f platform.SecondFactor
 	err := s.db.QueryRow(ctx, `
-		SELECT secret, pending, (SELECT count(*) FROM gateway.recovery_codes WHERE user_id = $1)
-		FROM gateway.second_factors WHERE user_id = $1`, userID).Scan(&f.Secret, &f.Pending, &f.RecoveryCodes)
-	if err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		SELECT f.secret, f.pending, (SELECT count(*) FROM gateway.recovery_codes WHERE user_id = $1), (SELECT count(*) FROM gateway.passkeys WHERE user_id = $1)
+		FROM (SELECT) one LEFT JOIN gateway.second_factors f ON f.user_id = $1`, userID).Scan(&f.Secret, &f.Pending, &f.RecoveryCodes, &f.Passkeys)
+	if err != nil {
 		return f, fmt.Errorf("second factor of user %s: %w", userID, outage(err))
 	}
 	return f, nil
@@ -83,6 +82,44 @@ func (s *GatewayStore) DisableSecondFactor(ctx context.Context, userID string, b
 	})
 	if err != nil {
 		return fmt.Errorf("disable second factor of user %s: %w", userID, outage(err))
+	}
+	return nil
+}
+
+// ResetSecondFactors removes everything that a user has beside the password:
+// the secret, the recovery codes, and the passkeys; of those the user is told.
+// Returns ErrNotFound if there is nothing.
+func (s *GatewayStore) ResetSecondFactors(ctx context.Context, userID string, by platform.AuditEntry) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		email, err := lockUser(ctx, tx, userID)
+		if err != nil {
+			return err
+		}
+		codes, err := tx.Exec(ctx, `DELETE FROM gateway.second_factors WHERE user_id = $1 AND secret IS NOT NULL`, userID)
+		if err != nil {
+			return err
+		}
+		passkeys, err := tx.Exec(ctx, `DELETE FROM gateway.passkeys WHERE user_id = $1`, userID)
+		if err != nil {
+			return err
+		}
+		if codes.RowsAffected()+passkeys.RowsAffected() == 0 {
+			return platform.Errorf(platform.ErrNotFound, "There is no second factor.")
+		}
+		if err := replaceCodes(ctx, tx, userID, nil); err != nil {
+			return err
+		}
+		if passkeys.RowsAffected() > 0 {
+			if err := queueMail(ctx, tx, platform.MailPasskeyRemoved, userID, email); err != nil {
+				return err
+			}
+		}
+		by.Action = "user.second_factor_reset"
+		by.Before = snapshot(map[string]any{"codes": codes.RowsAffected() > 0, "passkeys": passkeys.RowsAffected()})
+		return insertAudit(ctx, tx, aboutUser(by, userID))
+	})
+	if err != nil {
+		return fmt.Errorf("reset second factors of user %s: %w", userID, outage(err))
 	}
 	return nil
 }

@@ -220,6 +220,9 @@ func (s *GatewayStore) DeleteExpiredSessions(ctx context.Context) (int64, error)
 	if _, err := s.db.Exec(ctx, `DELETE FROM gateway.api_tokens WHERE expires_at <= now()`); err != nil {
 		return tag.RowsAffected(), fmt.Errorf("delete expired tokens: %w", err)
 	}
+	if _, err := s.db.Exec(ctx, `DELETE FROM gateway.used_challenges WHERE expires_at <= now()`); err != nil {
+		return tag.RowsAffected(), fmt.Errorf("delete used challenges: %w", err)
+	}
 	return tag.RowsAffected(), nil
 }
 
