@@ -26,7 +26,7 @@ func (s *memoryStore) SecondFactor(_ context.Context, userID string) (platform.S
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f := s.factor(userID)
-	return platform.SecondFactor{Secret: f.secret, Pending: f.pending, RecoveryCodes: len(f.codes)}, nil
+	return platform.SecondFactor{Secret: f.secret, Pending: f.pending, RecoveryCodes: len(f.codes), Passkeys: len(s.passkeysOf(userID))}, nil
 }
 
 func (s *memoryStore) OfferSecondFactor(_ context.Context, userID string, pending []byte) error {

@@ -158,7 +158,7 @@ func (g *Gateway) newRouter() (http.Handler, error) {
 		Store: g.Store, Sessions: g.sessions, Hasher: g.hasher, Metrics: g.metrics, Log: g.Log,
 		SessionEnded: g.SessionEnded, ServerTiming: g.ServerTiming,
 		MailQueued: g.mails.Wake, Devices: auth.NewDevices(g.PlatformKey),
-		PlatformKey: g.PlatformKey, Issuer: g.PublicURL.Hostname(),
+		PlatformKey: g.PlatformKey, Issuer: g.PublicURL.Hostname(), Origin: g.PublicURL.Scheme + "://" + g.PublicURL.Host,
 	}
 	accounts.Register(r)
 	events := &queue.Events{

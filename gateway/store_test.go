@@ -24,6 +24,9 @@ type memoryStore struct {
 	settings  platform.Settings                  // guarded by mu
 	factors   map[string]*memoryFactor           // guarded by mu; by user id
 	apiTokens map[[32]byte]memoryToken           // guarded by mu
+	passkeys  []memoryPasskey                    // guarded by mu; the oldest first
+	handles   map[string][]byte                  // guarded by mu; of passkeys, by user id
+	used      map[[32]byte]bool                  // guarded by mu; challenges
 	down      error                              // guarded by mu
 }
 
@@ -43,6 +46,7 @@ func newMemoryStore() *memoryStore {
 	return &memoryStore{
 		settings: platform.Settings{Currency: "EUR", DeletionGraceDays: 14}, factors: make(map[string]*memoryFactor), apiTokens: make(map[[32]byte]memoryToken),
 		sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken),
+		handles: make(map[string][]byte), used: make(map[[32]byte]bool),
 	}
 }
 

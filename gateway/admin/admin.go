@@ -84,9 +84,9 @@ type Store interface {
 	// SecondFactor returns what a user has beside the password.
 	SecondFactor(ctx context.Context, userID string) (platform.SecondFactor, error)
 
-	// DisableSecondFactor removes it. Returns ErrNotFound if there is none in
-	// force.
-	DisableSecondFactor(ctx context.Context, userID string, by platform.AuditEntry) error
+	// ResetSecondFactors removes it, passkeys included. Returns ErrNotFound if
+	// there is nothing in force.
+	ResetSecondFactors(ctx context.Context, userID string, by platform.AuditEntry) error
 
 	// ListAudit returns the entries that the filter selects, newest first.
 	ListAudit(ctx context.Context, f platform.AuditFilter) ([]platform.AuditEntry, error)

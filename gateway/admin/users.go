@@ -50,6 +50,7 @@ type userDetail struct {
 	BlockedAt    *time.Time  `json:"blocked_at"`
 	BlockReason  string      `json:"block_reason"`
 	SecondFactor bool        `json:"second_factor"` // asked for at log-in
+	Passkeys     int         `json:"passkeys"`      // registered
 	Audit        []auditItem `json:"audit"`         // newest entries about the user
 }
 
@@ -160,7 +161,7 @@ func (s *Service) answerUser(c *gin.Context, id string) {
 		request.Fail(c.Writer, c.Request, err)
 		return
 	}
-	out := userDetail{userItem: newUserItem(u), BlockReason: u.BlockReason, SecondFactor: factor.Secret != nil, Audit: auditItems(entries)}
+	out := userDetail{userItem: newUserItem(u), BlockReason: u.BlockReason, SecondFactor: factor.Secret != nil, Passkeys: factor.Passkeys, Audit: auditItems(entries)}
 	seen, err := s.Store.LastSeen(ctx, []string{id})
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)
@@ -237,16 +238,17 @@ func (s *Service) cancelDeletion(c *gin.Context) {
 	s.answerUser(c, id)
 }
 
-// resetSecondFactor is for who lost the authenticator and the recovery codes.
+// resetSecondFactor is for who lost the authenticator and the recovery codes, or
+// the device with the passkeys.
 func (s *Service) resetSecondFactor(c *gin.Context) {
 	id, err := userID(c)
 	if err == nil {
 		_, err = s.Store.UserRecord(c.Request.Context(), id)
 	}
 	if err == nil {
-		err = s.Store.DisableSecondFactor(c.Request.Context(), id, request.Audit(c.Request.Context(), "user.second_factor_disable", "user", id))
+		err = s.Store.ResetSecondFactors(c.Request.Context(), id, request.Audit(c.Request.Context(), "user.second_factor_reset", "user", id))
 		if platform.CodeOf(err) == platform.ErrNotFound {
-			err = platform.Errorf(platform.ErrConflict, "The user has no second factor.")
+			err = platform.Errorf(platform.ErrConflict, "The user has neither a second factor nor passkeys.")
 		}
 	}
 	if err != nil {

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 	"time"
@@ -156,14 +157,8 @@ type newAPIToken struct {
 func (in *newAPIToken) validate(now time.Time) error {
 	var fields []platform.FieldError
 	fault := func(field, detail string) { fields = append(fields, platform.FieldError{Field: field, Detail: detail}) }
-	in.Name = strings.TrimSpace(in.Name)
-	switch {
-	case in.Name == "":
-		fault("name", "is required")
-	case utf8.RuneCountInString(in.Name) > platform.MaxAPITokenName:
-		fault("name", "must have at most 100 characters")
-	case strings.ContainsRune(in.Name, 0):
-		fault("name", "must not have the character U+0000")
+	if d := nameFault(&in.Name, platform.MaxAPITokenName); d != "" {
+		fault("name", d)
 	}
 	if in.Scope != platform.ScopeRead && in.Scope != platform.ScopeFull {
 		fault("scope", "must be read or full")
@@ -180,6 +175,21 @@ func (in *newAPIToken) validate(now time.Time) error {
 		return platform.Invalid(fields...)
 	}
 	return nil
+}
+
+// nameFault trims a name that a user gives something, and says what is wrong
+// with it; "" if nothing is.
+func nameFault(name *string, limit int) string {
+	*name = strings.TrimSpace(*name)
+	switch {
+	case *name == "":
+		return "is required"
+	case utf8.RuneCountInString(*name) > limit:
+		return fmt.Sprintf("must have at most %d characters", limit)
+	case strings.ContainsRune(*name, 0):
+		return "must not have the character U+0000"
+	}
+	return ""
 }
 
 func (s *Service) createToken(c *gin.Context) {

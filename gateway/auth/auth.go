@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gin-gonic/gin"
+	"github.com/go-webauthn/webauthn/webauthn"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/metrics"
@@ -32,6 +33,7 @@ type Store interface {
 	SecondFactorStore
 	TokenStore
 	LeavingStore
+	PasskeyStore
 
 	// SignUp makes a user with a session and gives them a warm slice, or a
 	// place in the queue: then the slice is zero. A mail asks them to verify the
@@ -73,11 +75,14 @@ type Service struct {
 	Devices *Devices
 
 	PlatformKey []byte // what is sealed is sealed with keys derived from it
-	Issuer      string // names us in authenticator apps
+	Issuer      string // names us in authenticator apps; the domain of passkeys
+	Origin      string // scheme://host[:port] of the app: passkeys are used there only
 
-	limits  *limiter
-	secrets sealer // of second factors, in the database
-	logIns  sealer // of log-ins that are half-way, in a cookie
+	limits     *limiter
+	secrets    sealer // of second factors, in the database
+	logIns     sealer // of log-ins that are half-way, in a cookie
+	ceremonies sealer // of what passkeys are asked, in a cookie
+	passkeys   *webauthn.WebAuthn
 }
 
 // Register adds the routes.
@@ -85,6 +90,8 @@ func (s *Service) Register(r gin.IRouter) {
 	s.limits = newLimiter()
 	s.secrets = newSealer(s.PlatformKey, "second factor")
 	s.logIns = newSealer(s.PlatformKey, "log-in")
+	s.ceremonies = newSealer(s.PlatformKey, "passkey")
+	s.passkeys = relyingParty(s.Issuer, s.Origin)
 	r.POST("/auth/signup", s.signUp)
 	r.POST("/auth/login", s.logIn)
 	r.POST("/auth/logout", s.logOut)
@@ -95,6 +102,7 @@ func (s *Service) Register(r gin.IRouter) {
 	s.registerTOTP(r)
 	s.registerTokens(r)
 	s.registerLeaving(r)
+	s.registerPasskeys(r)
 }
 
 func (s *Service) signUp(c *gin.Context) {

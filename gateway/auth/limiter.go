@@ -143,9 +143,12 @@ func (s *Service) logInLimits(r *http.Request, email string) []limit {
 	return []limit{
 		{"account and address|" + email + "|" + addr, 10, 10 * time.Second},
 		{"account|" + email, 100, 30 * time.Second},
-		{"address|" + addr, 60, 2 * time.Second},
+		addressLimit(addr),
 	}
 }
+
+// addressLimit bounds failed log-ins of every kind from one network.
+func addressLimit(network string) limit { return limit{"address|" + network, 60, 2 * time.Second} }
 
 // network is what one client holds: an address, of IPv6 a /64.
 func network(addr string) string {

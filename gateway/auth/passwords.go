@@ -202,8 +202,13 @@ func (s *Service) reauthenticate(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
+	s.reauthenticated(w, r, id)
+}
+
+// reauthenticated ends a reauthentication: the user has proved who they are.
+func (s *Service) reauthenticated(w http.ResponseWriter, r *http.Request, id *Identity) {
 	token, rotated := newToken()
-	err = s.Store.Reauthenticated(r.Context(), id.User.ID, id.Session, rotated)
+	err := s.Store.Reauthenticated(r.Context(), id.User.ID, id.Session, rotated)
 	if platform.CodeOf(err) == platform.ErrNotFound {
 		err = errNoSession // it ended meanwhile
 	}

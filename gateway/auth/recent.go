@@ -15,7 +15,7 @@ const RecentAuthentication = 10 * time.Minute
 var errNotRecent = platform.Errorf(platform.ErrReauthenticate, "Confirm your password first.")
 
 // RequireRecent lets those pass who logged in, or gave their password at
-// /auth/reauthenticate, a short time ago. Others get ErrReauthenticate: status
+// /auth/reauthenticate or used a passkey below it, a short time ago. Others get ErrReauthenticate: status
 // 403 and the problem type /problems/reauthenticate, by which a user interface
 // knows to ask for the password and to try again.
 func RequireRecent(s *Sessions) gin.HandlerFunc {

@@ -179,7 +179,7 @@ func TestWithoutAMailerNothingIsSent(t *testing.T) {
 func TestEveryKindHasAText(t *testing.T) {
 	public, _ := url.Parse("https://app.example.com")
 	for _, k := range []platform.MailKind{platform.MailVerifyEmail, platform.MailChangeEmail, platform.MailResetPassword, platform.MailEmailChanged, platform.MailPasswordChanged,
-		platform.MailDeletionRequested, platform.MailDeletionCancelled, platform.MailAccountDeleted} {
+		platform.MailPasskeyAdded, platform.MailPasskeyRemoved, platform.MailDeletionRequested, platform.MailDeletionCancelled, platform.MailAccountDeleted} {
 		m := write(platform.QueuedMail{Kind: k, Recipient: "ana@example.com"}, public, "TOKEN")
 		if m.Subject == "" || m.Text == "" || strings.Contains(m.Text, "TOKEN") != (k.TokenLifetime() > 0) {
 			t.Errorf("%s: %+v", k, m)

@@ -91,6 +91,20 @@ removed with everything in it.
 
 This is our last mail to you.
 `, app)
+	case platform.MailPasskeyAdded:
+		subject = "A passkey was added"
+		text = fmt.Sprintf(`A passkey was added to your account at %s: whoever has it can log in.
+
+If it was not you, log in, remove it and change your password at once:
+
+%s
+`, app, publicURL.JoinPath("/account"))
+	case platform.MailPasskeyRemoved:
+		subject = "A passkey was removed"
+		text = fmt.Sprintf(`A passkey was removed from your account at %s: nobody can log in with it any more.
+
+If it was not you, write to support at once.
+`, app)
 	}
 	return platform.Mail{ID: m.ID, To: m.Recipient, Subject: subject, Text: strings.ReplaceAll(text, "\r", "")}
 }
