@@ -156,6 +156,10 @@ func TestPasskeyLife(t *testing.T) {
 		t.Errorf("not used: %+v", p)
 	}
 
+	if got := c.send(t, 200, "GET", "/auth/export", ""); !strings.Contains(got, `"passkeys":[{"id":"`+second+`","name":"Key"`) {
+		t.Errorf("export %s", got)
+	}
+
 	// It confirms who the user is, and the session gets another token.
 	c.age(t)
 	c.send(t, 403, "DELETE", "/auth/passkeys/"+second, "")
@@ -172,7 +176,7 @@ func TestPasskeyLife(t *testing.T) {
 	c.logIn(t, 401)
 
 	user := testUserID(1)
-	if got := b.store.actions(user); got != "passkey.create passkey.create user.second_factor_enable passkey.rename passkey.delete" {
+	if got := b.store.actions(user); got != "passkey.create passkey.create user.second_factor_enable user.export passkey.rename passkey.delete" {
 		t.Errorf("audit %s", got)
 	}
 	var mails []platform.MailKind

@@ -32,6 +32,7 @@ type accountExport struct {
 	SecondFactor secondFactorState `json:"second_factor"`
 	Sessions     []sessionItem     `json:"sessions"`
 	APITokens    []tokenItem       `json:"api_tokens"`
+	Passkeys     []passkeyItem     `json:"passkeys"`
 	Slices       []exportedSlice   `json:"slices"`
 	Mails        []exportedMail    `json:"mails"`
 }
@@ -133,6 +134,10 @@ func (s *Service) exported(ctx context.Context, id *Identity) (out accountExport
 	if err != nil {
 		return out, err
 	}
+	passkeys, err := s.Store.ListPasskeys(ctx, user)
+	if err != nil {
+		return out, err
+	}
 	out = accountExport{
 		ExportedAt:   time.Now().UTC(),
 		Workspace:    exportedWorkspace{SliceStatus: status},
@@ -140,6 +145,7 @@ func (s *Service) exported(ctx context.Context, id *Identity) (out accountExport
 		SecondFactor: secondFactorState{Enabled: factor.Secret != nil, RecoveryCodes: factor.RecoveryCodes},
 		Sessions:     sessionItems(sessions, id.Session),
 		APITokens:    make([]tokenItem, len(tokens)),
+		Passkeys:     passkeyItems(passkeys),
 		Slices:       make([]exportedSlice, len(history.Slices)),
 		Mails:        make([]exportedMail, len(history.Mails)),
 	}

@@ -74,12 +74,9 @@ type passkeyItem struct {
 }
 
 func passkeyItemOf(p platform.Passkey) passkeyItem {
-	item := passkeyItem{ID: p.ID, Name: p.Name, CreatedAt: p.CreatedAt.UTC(), Syncable: p.Syncable, Synced: p.Synced}
-	if !p.LastUsedAt.IsZero() {
-		used := p.LastUsedAt.UTC()
-		item.LastUsedAt = &used
+	return passkeyItem{
+		ID: p.ID, Name: p.Name, CreatedAt: p.CreatedAt.UTC(), LastUsedAt: orNull(p.LastUsedAt), Syncable: p.Syncable, Synced: p.Synced,
 	}
-	return item
 }
 
 type passkeyList struct {
@@ -98,11 +95,15 @@ func (s *Service) listPasskeys(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	out := passkeyList{Passkeys: make([]passkeyItem, len(all))}
+	problem.WriteJSON(w, http.StatusOK, passkeyList{Passkeys: passkeyItems(all)})
+}
+
+func passkeyItems(all []platform.Passkey) []passkeyItem {
+	items := make([]passkeyItem, len(all))
 	for i, p := range all {
-		out.Passkeys[i] = passkeyItemOf(p)
+		items[i] = passkeyItemOf(p)
 	}
-	problem.WriteJSON(w, http.StatusOK, out)
+	return items
 }
 
 // ceremonyOptions are for the browser, in WebAuthn's own JSON.
