@@ -151,10 +151,10 @@ test('admins see the pool and the slices', async ({ page }) => {
   await page.goto('/login');
   await page.getByLabel('E-mail').fill('admin@example.com');
   await page.getByLabel('Password').fill('wrong');
-  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
   await expect(page.getByRole('alert')).toContainText('The e-mail address or the password is wrong.');
   await page.getByLabel('Password').fill('admin-password');
-  await page.getByRole('button', { name: 'Log in' }).click();
+  await page.getByRole('button', { name: 'Log in', exact: true }).click();
   await expect(page.getByRole('heading', { name: 'Platform' })).toBeVisible();
   await expect(page.getByRole('row', { name: /slice-48/ })).toBeVisible();
   await shots(page, 'platform');

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient, type QueryClient } from '@tansta
 import { fetchMe, logIn, logInCode, logOut, signUp } from '../api/auth';
 import { ApiError, NO_ANSWER } from '../api/http';
 import { keys } from '../api/keys';
+import { logInWithPasskey } from '../api/passkeys';
 import { shouldRetry } from '../app/queryClient';
 import type { Me } from '../api/types';
 
@@ -46,6 +47,11 @@ export function useLogIn() {
 export function useLogInCode() {
   const queryClient = useQueryClient();
   return useMutation({ mutationFn: logInCode, onSuccess: (me) => beginSession(queryClient, me) });
+}
+
+export function useLogInWithPasskey() {
+  const queryClient = useQueryClient();
+  return useMutation({ mutationFn: logInWithPasskey, onSuccess: (me) => beginSession(queryClient, me) });
 }
 
 export function useSignUp() {

@@ -7,6 +7,7 @@ import { useLogIn } from '../../session/session';
 import { AuthLayout } from './AuthLayout';
 import { CodeForm } from './CodeForm';
 import { CredentialsForm } from './CredentialsForm';
+import { PasskeyLogIn } from './PasskeyLogIn';
 import { validateLogIn } from './validate';
 
 export function LogInPage() {
@@ -44,6 +45,7 @@ export function LogInPage() {
           <Anchor component={Link} to="/forgot-password" c="var(--app-accent-text)" size="sm" mt="md" display="block">
             Forgot your password?
           </Anchor>
+          <PasskeyLogIn />
         </>
       )}
     </AuthLayout>
