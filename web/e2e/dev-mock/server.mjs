@@ -26,7 +26,7 @@ function addUser(email, password, role) {
   const user = {
     id: crypto.randomUUID(), email, password, role, created_at: new Date().toISOString(),
     slice: { state: role === 'admin' ? 'none' : 'assigned', position: null, estimate_seconds: null },
-    workspace: null,
+    workspace: null, deletion_at: null,
   };
   if (role === 'user') user.workspace = new Workspace(QR_MS, (event, value) => io.to(user.id).emit(event, value));
   users.set(email, user);
@@ -36,6 +36,7 @@ function addUser(email, password, role) {
 const me = (user) => ({
   user: { id: user.id, email: user.email, role: user.role, created_at: user.created_at },
   slice: user.slice,
+  deletion_at: user.deletion_at,
 });
 
 function setSlice(user, slice) {
@@ -95,6 +96,25 @@ const routes = {
     const user = userOf(req);
     if (!user) return fail(res, 401, 'Please log in.');
     reply(res, 200, me(user));
+  },
+  'GET /auth/export': (req, res) => {
+    const user = userOf(req);
+    if (!user) return fail(res, 401, 'Please log in.');
+    reply(res, 200, { account: me(user).user, audit: [] });
+  },
+  'POST /auth/account/deletion': async (req, res) => {
+    const user = userOf(req);
+    if (!user) return fail(res, 401, 'Please log in.');
+    const { email = '' } = await readJSON(req);
+    if (email.trim().toLowerCase() !== user.email) return invalid(res, [{ field: 'email', detail: 'is not the e-mail address of your account' }]);
+    user.deletion_at = new Date(Date.now() + 14 * 864e5).toISOString();
+    reply(res, 200, { deletion_at: user.deletion_at });
+  },
+  'DELETE /auth/account/deletion': (req, res) => {
+    const user = userOf(req);
+    if (!user) return fail(res, 401, 'Please log in.');
+    user.deletion_at = null;
+    reply(res, 204);
   },
   'GET /admin/pool': (req, res) => {
     if (userOf(req)?.role !== 'admin') return fail(res, 403, 'Only admins may see this.');

@@ -1,4 +1,4 @@
-import { ApiError, request } from './http';
+import { ApiError, download, request } from './http';
 import type { Me } from './types';
 
 export interface Credentials {
@@ -28,6 +28,23 @@ export const askForPasswordReset = (email: string) =>
 
 export const resetPassword = (input: { token: string; password: string }) =>
   request<void>('/auth/password/reset/confirm', { method: 'POST', body: input });
+
+/** Whether a request is refused until the user proves again who they are. */
+export const asksForPassword = (error: unknown): boolean =>
+  error instanceof ApiError && error.type === '/problems/reauthenticate';
+
+/** The code is for who has a second factor. */
+export const reauthenticate = (input: { password: string; code?: string }) =>
+  request<void>('/auth/reauthenticate', { method: 'POST', body: input });
+
+/** All that the platform keeps about the user. */
+export const exportAccount = () => download('/auth/export');
+
+/** Has the account deleted after a time of grace. */
+export const scheduleDeletion = (email: string) =>
+  request<{ deletion_at: string }>('/auth/account/deletion', { method: 'POST', body: { email } });
+
+export const cancelDeletion = () => request<void>('/auth/account/deletion', { method: 'DELETE' });
 
 export const logOut = () => request<void>('/auth/logout', { method: 'POST' });
 

@@ -30,13 +30,33 @@ export class ApiError extends Error {
 }
 
 interface RequestOptions {
-  method?: 'GET' | 'POST';
+  method?: 'GET' | 'POST' | 'DELETE';
   body?: unknown;
   signal?: AbortSignal | undefined;
 }
 
 /** Sends one request and decodes its JSON answer; throws ApiError. */
 export async function request<T>(path: string, options: RequestOptions = {}): Promise<T> {
+  const response = await send(path, options);
+  if (response.status === 202 || response.status === 204) return undefined as T;
+  try {
+    return (await response.json()) as T;
+  } catch {
+    throw new ApiError(response.status, 'The server sent an answer that cannot be read.');
+  }
+}
+
+/** Fetches a file; throws ApiError, also when it was cut off. */
+export async function download(path: string): Promise<Blob> {
+  const response = await send(path, {});
+  try {
+    return await response.blob();
+  } catch {
+    throw new ApiError(response.status, 'The download was cut off. Please try again.');
+  }
+}
+
+async function send(path: string, options: RequestOptions): Promise<Response> {
   const headers: Record<string, string> = { Accept: 'application/json' };
   const init: RequestInit = {
     method: options.method ?? 'GET',
@@ -64,12 +84,7 @@ export async function request<T>(path: string, options: RequestOptions = {}): Pr
     );
   }
   if (!response.ok) throw await errorFrom(response);
-  if (response.status === 202 || response.status === 204) return undefined as T;
-  try {
-    return (await response.json()) as T;
-  } catch {
-    throw new ApiError(response.status, 'The server sent an answer that cannot be read.');
-  }
+  return response;
 }
 
 function withTimeout(signal: AbortSignal | undefined): AbortSignal {

@@ -19,6 +19,8 @@ export interface SliceStatus {
 export interface Me {
   user: User;
   slice: SliceStatus;
+  /** When the account is deleted, as the user asked; null otherwise. */
+  deletion_at: string | null;
 }
 
 export type WhatsAppState =

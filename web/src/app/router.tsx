@@ -1,4 +1,5 @@
 import { createBrowserRouter } from 'react-router';
+import { AccountPage } from '../pages/account/AccountPage';
 import { ForgotPasswordPage } from '../pages/auth/ForgotPasswordPage';
 import { LogInPage } from '../pages/auth/LogInPage';
 import { ResetPasswordPage } from '../pages/auth/ResetPasswordPage';
@@ -37,6 +38,7 @@ export const router = createBrowserRouter([
         element: <RequireSession />,
         children: [
           { path: '/', element: <Home /> },
+          { path: '/account', element: <AccountPage /> },
           {
             element: <OnlyAdmins />,
             children: [{ path: '/platform', lazy: () => import('../pages/platform/PlatformPage') }],

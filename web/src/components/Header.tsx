@@ -2,7 +2,9 @@ import type { ReactNode } from 'react';
 import { Link } from 'react-router';
 import { useConfig } from '../app/useConfig';
 import { APP_NAME } from '../app/theme';
+import { AccountLink } from './AccountLink';
 import { Brand } from './Brand';
+import { DeletionBanner } from './DeletionBanner';
 import { DemoBadge } from './DemoBadge';
 import classes from './Header.module.css';
 import { LogOutButton } from './LogOutButton';
@@ -23,6 +25,7 @@ export function Header({ children }: { children?: ReactNode }) {
         </div>
         <div className={classes.end}>
           {children}
+          <AccountLink />
           <LogOutButton />
         </div>
       </header>
@@ -31,6 +34,7 @@ export function Header({ children }: { children?: ReactNode }) {
           <DemoBadge />
         </div>
       )}
+      <DeletionBanner />
     </>
   );
 }

@@ -33,6 +33,7 @@ export function me(change: Partial<Me> = {}): Me {
   return {
     user: { id: 'u1', email: 'ana@example.com', role: 'user', created_at: '2026-11-22T10:00:00Z' },
     slice: { state: 'assigned', position: null, estimate_seconds: null },
+    deletion_at: null,
     ...change,
   };
 }
