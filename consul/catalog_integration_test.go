@@ -122,7 +122,7 @@ func awaitStatus(t *testing.T, c *api.Client, service, status string) {
 
 // Each program's token can do its own work and no more.
 func TestPoliciesAreLeast(t *testing.T) {
-	for _, program := range []string{"provisioner", "gateway"} {
+	for _, program := range []string{"provisioner", "gateway", "prometheus"} {
 		c := clientOf(t, program)
 		own := &api.KVPair{Key: consul.LeaderKey, Value: []byte("x")}
 		cases := map[string]struct {
@@ -139,7 +139,8 @@ func TestPoliciesAreLeast(t *testing.T) {
 			}},
 			"write other keys":    {false, func() error { _, err := c.KV().Put(&api.KVPair{Key: "other"}, nil); return err }},
 			"register a service":  {false, func() error { return c.Agent().ServiceRegister(&api.AgentServiceRegistration{Name: "slice-1"}) }},
-			"read the agent":      {false, func() error { _, err := c.Agent().Self(); return err }},
+			"read the agent":      {program == "prometheus", func() error { _, err := c.Agent().Self(); return err }},
+			"read its metrics":    {program == "prometheus", func() error { _, err := c.Agent().Metrics(); return err }},
 			"read policies":       {false, func() error { _, _, err := c.ACL().PolicyList(nil); return err }},
 			"read slices' health": {true, func() error { _, _, err := c.Health().Service("slice-1", "", true, nil); return err }},
 		}

@@ -1,5 +1,5 @@
-// Package monitoring holds the alert rules for Prometheus and the dashboard for
-// Grafana.
+// Package monitoring holds the configuration of Prometheus with its alert rules,
+// and the dashboard for Grafana.
 package monitoring
 
 import _ "embed"
@@ -8,6 +8,11 @@ import _ "embed"
 //
 //go:embed alerts.yaml
 var Alerts []byte
+
+// Scrapes is Prometheus' configuration, in YAML.
+//
+//go:embed prometheus.yml
+var Scrapes []byte
 
 // Dashboard is a Grafana dashboard, in JSON.
 //

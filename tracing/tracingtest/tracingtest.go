@@ -104,6 +104,13 @@ func (c *Collector) Spans() []Span {
 	return append([]Span(nil), c.spans...)
 }
 
+// Clear forgets what arrived.
+func (c *Collector) Clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.spans, c.headers = nil, nil
+}
+
 // Headers returns those of the requests that came.
 func (c *Collector) Headers() []http.Header {
 	c.mu.Lock()
