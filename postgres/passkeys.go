@@ -16,7 +16,7 @@ import (
 const passkeyHandle = 32 // bytes
 
 // passkeyColumns are what scanPasskey reads, of p and h.
-const passkeyColumns = `p.id::text, p.credential_id, p.public_key, h.handle, p.sign_count, p.transports, p.syncable, p.synced, p.name, p.created_at, p.last_used_at`
+const passkeyColumns = `p.id::text, p.credential_id, p.public_key, h.handle, p.sign_count, p.transports, p.syncable, p.synced, p.name, p.created_at, p.last_used_at` //nolint:gosec // names of columns
 
 func scanPasskey(row pgx.Row, also ...any) (platform.Passkey, error) {
 	var p platform.Passkey

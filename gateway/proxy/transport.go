@@ -57,7 +57,7 @@ func (t *transports) send(req *upstream.Request) (*http.Response, error) {
 	if t.quick.Fits(req.Request) {
 		return t.quick.Send(req)
 	}
-	r := req.Request.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{Got1xxResponse: req.Interim}))
+	r := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{Got1xxResponse: req.Interim}))
 	r.Header = req.Header.Clone()
 	setFields(r.Header, req.Fields)
 	if r.Header["User-Agent"] == nil {
@@ -181,9 +181,9 @@ func withAddress(req *http.Request, addr string, body io.ReadCloser) *http.Reque
 		url.URL
 	})
 	copies.Request, copies.URL = *req, *req.URL
-	copies.URL.Scheme, copies.URL.Host = "http", addr
-	out := &copies.Request
-	out.URL, out.Body, out.Close = &copies.URL, body, false
+	out, u := &copies.Request, &copies.URL
+	u.Scheme, u.Host = "http", addr
+	out.URL, out.Body, out.Close = u, body, false
 	return out
 }
 
