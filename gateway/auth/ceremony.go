@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/gin-gonic/gin"
@@ -40,6 +41,7 @@ const (
 // relyingParty returns what we are to authenticators; nil where the app is at
 // an address without a domain name, which passkeys are bound to.
 func relyingParty(domain, origin string) *webauthn.WebAuthn {
+	domain = strings.ToLower(domain) // as browsers write it
 	timeout := webauthn.TimeoutConfig{Timeout: ceremonyLifetime, TimeoutUVD: ceremonyLifetime}
 	party, err := webauthn.New(&webauthn.Config{
 		RPID: domain, RPDisplayName: domain, RPOrigins: []string{origin},

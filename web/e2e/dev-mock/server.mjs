@@ -97,6 +97,10 @@ const routes = {
     if (!user) return fail(res, 401, 'Please log in.');
     reply(res, 200, me(user));
   },
+  'GET /auth/passkeys': (req, res) => {
+    if (!userOf(req)) return fail(res, 401, 'Please log in.');
+    reply(res, 200, { passkeys: [], next_cursor: null });
+  },
   'GET /auth/export': (req, res) => {
     const user = userOf(req);
     if (!user) return fail(res, 401, 'Please log in.');

@@ -8,6 +8,7 @@ export const keys = {
   messages: (chatID: string) => ['messages', chatID],
   allMessages: ['messages'],
   outbox: ['outbox'],
+  passkeys: ['passkeys'],
   pool: ['pool'],
   slices: (state: string | null) => ['slices', state],
 } as const;

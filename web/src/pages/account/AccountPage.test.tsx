@@ -20,6 +20,7 @@ function gateway(first: Me, answers: Record<string, Response[]>) {
   vi.spyOn(globalThis, 'fetch').mockImplementation((input, init) => {
     const call = `${init?.method ?? 'GET'} ${input as string}`;
     if (call === 'GET /auth/me') return Promise.resolve(Response.json(server.me));
+    if (call === 'GET /auth/passkeys') return Promise.resolve(Response.json({ passkeys: [], next_cursor: null }));
     const next = answers[call]?.shift();
     if (next) server.asked.push({ call, body: init?.body ? JSON.parse(init.body as string) : undefined });
     return Promise.resolve(next ?? new Response('', { status: 404 }));

@@ -4,6 +4,7 @@ import { useUser } from '../../session/session';
 import classes from './AccountPage.module.css';
 import { DeleteAccount } from './DeleteAccount';
 import { ExportData } from './ExportData';
+import { Passkeys } from './Passkeys';
 
 /** What users do with the account itself; it needs no slice. */
 export function AccountPage() {
@@ -19,6 +20,7 @@ export function AccountPage() {
           {user.email}
         </Text>
         <Stack gap="lg">
+          <Passkeys />
           <ExportData />
           <DeleteAccount />
         </Stack>

@@ -3,9 +3,10 @@ import { useMutation } from '@tanstack/react-query';
 import { useState, type FormEvent } from 'react';
 import { reauthenticate } from '../../api/auth';
 import { ApiError, messageOf } from '../../api/http';
+import { passkeyDismissed, passkeysSupported, reauthenticateWithPasskey } from '../../api/passkeys';
 import type { DialogProps } from './useRecentAuthentication';
 
-/** Asks for the password, and for a code where there is a second factor. */
+/** Asks for the password, and for a code where there is a second factor; or for a passkey. */
 export function ReauthenticateDialog({ opened, onDone }: DialogProps) {
   return (
     <Modal opened={opened} onClose={() => onDone(false)} title="Confirm that it is you">
@@ -25,6 +26,7 @@ function PasswordForm({ onDone }: Pick<DialogProps, 'onDone'>) {
       if (error instanceof ApiError && error.field('code')) setWithCode(true);
     },
   });
+  const passkey = useMutation({ mutationFn: reauthenticateWithPasskey, onSuccess: () => onDone(true) });
   const detail = (field: string) => (prove.error instanceof ApiError ? prove.error.field(field) : null);
   const wrongPassword = detail('password');
   // That a code is missing is no mistake the first time.
@@ -60,7 +62,17 @@ function PasswordForm({ onDone }: Pick<DialogProps, 'onDone'>) {
             error={wrongCode ? `Code ${wrongCode}` : null}
           />
         )}
+        {passkey.error && !passkeyDismissed(passkey.error) && (
+          <Text size="sm" c="red" role="alert">
+            {messageOf(passkey.error)}
+          </Text>
+        )}
         <Group justify="flex-end">
+          {passkeysSupported() && (
+            <Button variant="subtle" mr="auto" loading={passkey.isPending} onClick={() => passkey.mutate()}>
+              Use a passkey
+            </Button>
+          )}
           <Button variant="default" onClick={() => onDone(false)}>
             Cancel
           </Button>

@@ -1,32 +1,14 @@
 import { screen } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
-import { afterEach, expect, it, vi } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { keys } from '../../api/keys';
 import { passkeysSupported } from '../../api/passkeys';
 import { me, problem } from '../../testing/fixtures';
+import { browserWithPasskeys, CREDENTIAL } from '../../testing/passkeys';
 import { renderElement } from '../../testing/render';
 import { LogInPage } from './LogInPage';
 
-afterEach(() => {
-  Reflect.deleteProperty(globalThis, 'PublicKeyCredential');
-  Reflect.deleteProperty(navigator, 'credentials');
-});
-
 const BUTTON = { name: 'Log in with a passkey' };
-
-/** A browser that knows passkeys; get is its dialog. */
-function browserWithPasskeys(get: () => Promise<unknown>) {
-  class FakeCredential {
-    static parseRequestOptionsFromJSON = (options: object) => ({ parsed: options });
-    toJSON() {
-      return { id: 'k1', type: 'public-key' };
-    }
-  }
-  const asked = vi.fn<(options: unknown) => Promise<unknown>>(get);
-  Object.assign(globalThis, { PublicKeyCredential: FakeCredential });
-  Object.defineProperty(navigator, 'credentials', { configurable: true, value: { get: asked } });
-  return { asked, credential: new FakeCredential() };
-}
 
 /** Answers the two steps of a log-in, the second with these; remembers what they got. */
 function answer(...second: Response[]) {
@@ -42,22 +24,22 @@ function answer(...second: Response[]) {
 
 it('logs in with a passkey', async () => {
   const bodies = answer(problem(401, 'The passkey was not accepted.'), Response.json(me()));
-  const { asked, credential } = browserWithPasskeys(() => Promise.resolve(credential));
+  const { get } = browserWithPasskeys();
   const { queryClient } = renderElement(<LogInPage />);
   await userEvent.click(screen.getByRole('button', BUTTON));
   expect((await screen.findByRole('alert')).textContent).toBe('The passkey was not accepted.');
   await userEvent.click(screen.getByRole('button', BUTTON));
   await vi.waitFor(() => expect(queryClient.getQueryData(keys.me)).toEqual(me()));
-  expect(asked).toHaveBeenCalledWith({ publicKey: { parsed: { challenge: 'abc' } } });
-  expect(bodies[1]).toEqual({ credential: { id: 'k1', type: 'public-key' } });
+  expect(get).toHaveBeenCalledWith({ publicKey: { parsed: { challenge: 'abc' } } });
+  expect(bodies[1]).toEqual({ credential: CREDENTIAL });
 });
 
 it('says nothing when the dialog is closed', async () => {
   const bodies = answer();
-  const { asked } = browserWithPasskeys(() => Promise.reject(new DOMException('', 'NotAllowedError')));
+  const { get } = browserWithPasskeys(() => Promise.reject(new DOMException('', 'NotAllowedError')));
   renderElement(<LogInPage />);
   await userEvent.click(screen.getByRole('button', BUTTON));
-  await vi.waitFor(() => expect(asked).toHaveBeenCalled());
+  await vi.waitFor(() => expect(get).toHaveBeenCalled());
   await vi.waitFor(() => expect(screen.getByRole('button', BUTTON).hasAttribute('data-loading')).toBe(false));
   expect(screen.queryByRole('alert')).toBeNull();
   expect(bodies).toEqual([]);
@@ -66,7 +48,7 @@ it('says nothing when the dialog is closed', async () => {
 it('is not offered where it cannot work', () => {
   renderElement(<LogInPage />);
   expect(screen.queryByRole('button', BUTTON)).toBeNull();
-  browserWithPasskeys(() => Promise.resolve(null));
+  browserWithPasskeys();
   const hosts = ['crm.example.com', 'localhost', '127.0.0.1', '[::1]'];
   expect(hosts.filter((host) => passkeysSupported(host))).toEqual(['crm.example.com', 'localhost']);
 });
