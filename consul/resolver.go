@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	resolveFresh   = time.Second      // an address this young is used as it is
-	resolveStale   = 10 * time.Second // up to this age it is used while it is looked up again
-	resolveTimeout = 2 * time.Second  // for one look-up; the local agent answers in well under 1 ms
-	wrongMemory    = time.Minute      // an address found wrong is avoided this long where there is another
-	resolveEntries = 16384            // addresses remembered, several times the slices of one installation
+	resolveFresh   = time.Second           // an address this young is used as it is
+	refreshEvery   = 20 * time.Millisecond // with many slices: between two look-ups of addresses in use, on average
+	resolveStale   = 5 * time.Minute       // up to this age it is used while it is looked up again
+	resolveTimeout = 2 * time.Second       // for one look-up; the local agent answers in well under 1 ms
+	wrongMemory    = time.Minute           // an address found wrong is avoided this long where there is another
+	resolveEntries = 16384                 // addresses remembered, several times the slices of one installation
 )
 
 // Resolver finds the address of a slice through the local Consul agent. The
@@ -64,14 +65,16 @@ func NewResolver(client *api.Client, log *slog.Logger) *Resolver {
 func (r *Resolver) Resolve(ctx context.Context, number int) (string, error) {
 	r.mu.RLock()
 	e := r.table[number]
+	due := max(resolveFresh, time.Duration(len(r.table))*refreshEvery)
 	r.mu.RUnlock()
 	if e != nil && !e.invalid.Load() {
 		switch age := r.now().Sub(e.at); {
 		case age < resolveFresh && e.addr == "":
 			return "", errStarting
-		case age < resolveFresh:
+		case e.addr == "" || age >= resolveStale:
+		case age < due:
 			return e.addr, nil
-		case age < resolveStale && e.addr != "":
+		default:
 			r.refreshInBackground(number, e)
 			return e.addr, nil
 		}

@@ -107,6 +107,35 @@ func TestResolverRemembersAndRefreshes(t *testing.T) {
 	mustResolve(t, r, 7, "127.0.0.1:2003")
 }
 
+// The more slices there are, the rarer each is looked up that works.
+func TestResolverRefreshesRarelyWithMany(t *testing.T) {
+	r, a, c := newTestResolver(t)
+	const slices = 100 // due after two seconds
+	resolveAll := func() (asked int) {
+		before := a.asked()
+		for n := range slices {
+			mustResolve(t, r, n+1, "127.0.0.1:2001")
+		}
+		r.refresh.Wait()
+		return a.asked() - before
+	}
+	if n := resolveAll(); n != slices {
+		t.Fatalf("asked %d times for %d new slices", n, slices)
+	}
+	c.advance(slices*refreshEvery - 1)
+	if n := resolveAll(); n != 0 {
+		t.Errorf("asked %d times before they were due, want 0", n)
+	}
+	r.Invalidate(7, "127.0.0.1:2001")
+	if n := resolveAll(); n != 1 {
+		t.Errorf("asked %d times after one proved wrong, want 1", n)
+	}
+	c.advance(1)
+	if n := resolveAll(); n != slices-1 {
+		t.Errorf("asked %d times once they were due, want %d", n, slices-1)
+	}
+}
+
 func TestResolverInvalidate(t *testing.T) {
 	r, a, _ := newTestResolver(t)
 	mustResolve(t, r, 7, "127.0.0.1:2001")
@@ -167,7 +196,9 @@ func TestResolverAvoidsWhatProvedWrong(t *testing.T) {
 	mustResolve(t, r, 7, "127.0.0.1:2002")
 	r.Invalidate(7, "127.0.0.1:2002")
 	mustResolve(t, r, 7, "127.0.0.1:2001")
-	c.advance(2 * resolveStale)
+	c.advance(wrongMemory / 2)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	r.refresh.Wait()
 	mustResolve(t, r, 7, "127.0.0.1:2001")
 	a.set(func() { a.services = []*api.ServiceEntry{instance("127.0.0.1", 2002, 9)} })
 	c.advance(2 * resolveStale)

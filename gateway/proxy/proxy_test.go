@@ -134,6 +134,22 @@ func TestDialErrorResolvesAgain(t *testing.T) {
 	}
 }
 
+// A slice that fails may have moved: the next request looks where it is.
+func TestFailedAnswerResolvesAgain(t *testing.T) {
+	before := newFakeSlice(t, 7, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
+	after := newFakeSlice(t, 7, nil)
+	b := setup(t, after)
+	b.resolver.table[7] = before.addr()
+	res, body := b.do(t, "ana", "POST", "/api/chats", strings.NewReader("x"), nil)
+	wantProblem(t, res, body, 502)
+	if served, _ := after.counts(); served != 0 {
+		t.Error("what the slice may have done was repeated")
+	}
+	if res, body := b.do(t, "ana", "POST", "/api/chats", strings.NewReader("x"), nil); res.StatusCode != 200 {
+		t.Errorf("then answered %d %s", res.StatusCode, body)
+	}
+}
+
 func TestSliceRefusesTheToken(t *testing.T) {
 	b := setup(t, newFakeSlice(t, 7, nil))
 	b.auth.users["ana"].SliceToken = platform.SliceToken(testKey, 7, 2)

@@ -21,7 +21,7 @@ const (
 	headerTimeout  = 60 * time.Second // for the first byte of an answer; Engine.IO ends a long poll after 25 s
 	idleTimeout    = 90 * time.Second // below the slice's own, so that the slice never closes first
 	idlePerSlice   = 32               // connections kept per slice
-	idleTotal      = 4096             // connections kept in all
+	idleTotal      = 12_288           // connections kept in all; each is a file, 1 KiB here and several in the kernel
 	maxHeaderBytes = 64 << 10         // of a slice's answer
 	pieceTimeout   = 60 * time.Second // between two pieces of an answer's body
 	copyBuffer     = 32 << 10         // bytes
@@ -142,8 +142,9 @@ func (t *sliceTransport) locate(ctx context.Context, number int, replayable func
 		}
 		if again != addr && replayable() {
 			t.retries.WithLabelValues(wrong).Inc()
-			if wrong, err = try(again); wrong != "" {
-				t.resolver.Invalidate(number, again)
+			addr = again
+			if wrong, err = try(addr); wrong != "" {
+				t.resolver.Invalidate(number, addr)
 			}
 		}
 	}
@@ -152,6 +153,7 @@ func (t *sliceTransport) locate(ctx context.Context, number int, replayable func
 		outcome = outcomeAnswered
 	case ctx.Err() == nil && !errors.Is(err, errClientBody):
 		outcome = outcomeFailed
+		t.resolver.Invalidate(number, addr) // nothing shows any more that the slice is there
 	}
 	return err
 }
