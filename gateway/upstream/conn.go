@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -27,9 +28,10 @@ type conn struct {
 	net.Conn
 	addr string
 	raw  syscall.RawConn
-	br   *bufio.Reader
-	out  []byte // the request as it is sent; kept for the next one
 	idle time.Time
+
+	*buffers           // nil while idle
+	older, newer *conn // while idle, in the pool
 
 	headerLimit int
 	left        int // bytes that may still be read; counts down while a header is read
@@ -47,6 +49,16 @@ type conn struct {
 	alive bool
 }
 
+// buffers are lent to a connection while a request is under way: most
+// connections are idle, and those of the request before are still in the
+// processor's cache.
+type buffers struct {
+	br  *bufio.Reader
+	out []byte // the request as it is sent
+}
+
+var unusedBuffers = sync.Pool{New: func() any { return &buffers{br: bufio.NewReaderSize(nil, readBuffer)} }}
+
 const noLimit = int(^uint(0) >> 1)
 
 func newConn(nc net.Conn, addr string, headerLimit int) (*conn, error) {
@@ -55,7 +67,6 @@ func newConn(nc net.Conn, addr string, headerLimit int) (*conn, error) {
 		return nil, err
 	}
 	c := &conn{Conn: nc, addr: addr, raw: raw, headerLimit: headerLimit, left: noLimit}
-	c.br = bufio.NewReaderSize(readerOf{c}, readBuffer)
 	c.abort = func() { _ = c.SetDeadline(past) }
 	probe := make([]byte, 1)
 	c.look = func(fd uintptr) bool {
@@ -86,12 +97,23 @@ func (r readerOf) Read(p []byte) (int, error) {
 func (c *conn) begin(ctx context.Context) {
 	c.ctx, c.answered, c.writeFailed = ctx, false, false
 	c.stop = context.AfterFunc(ctx, c.abort)
+	c.buffers = unusedBuffers.Get().(*buffers)
+	c.br.Reset(readerOf{c})
 }
 
 // finish unbinds it. Reports whether the request was aborted, which leaves the
 // connection unusable.
 func (c *conn) finish() (aborted bool) {
 	return !c.stop()
+}
+
+// rest is for a connection whose answer was read to the end: nobody reads from
+// its buffer any more.
+func (c *conn) rest() {
+	c.ctx, c.stop, c.idle = nil, nil, time.Now()
+	c.br.Reset(nil)
+	unusedBuffers.Put(c.buffers)
+	c.buffers = nil
 }
 
 // arm sets a new deadline, unless the one that is set is as good.

@@ -545,6 +545,39 @@ func TestIdleConnections(t *testing.T) {
 	}
 }
 
+// A full pool keeps those that were used last.
+func TestFullPool(t *testing.T) {
+	t.Parallel()
+	o := options()
+	o.IdleTotal = 2
+	rt := upstream.New(o)
+	defer rt.Close()
+	var servers []*server
+	for range 3 {
+		servers = append(servers, serve(t, func(c net.Conn, _, _ int) bool {
+			io.WriteString(c, second)
+			return true
+		}))
+	}
+	visit := func(i int) {
+		t.Helper()
+		if _, _, err := get(rt, newRequest(t, "GET", servers[i].url(), "")); err != nil {
+			t.Fatal(err)
+		}
+		if n := rt.Idle(); n > o.IdleTotal {
+			t.Errorf("%d idle connections, want at most %d", n, o.IdleTotal)
+		}
+	}
+	for _, i := range []int{0, 1, 0, 2, 0, 2, 1, 2} { // 1 makes room for 2, 0 then for 1
+		visit(i)
+	}
+	for i, want := range []int{1, 2, 1} {
+		if n, _ := servers[i].counts(); n != want {
+			t.Errorf("server %d: %d connections, want %d", i, n, want)
+		}
+	}
+}
+
 // BenchmarkTransport is one request of an API, beside net/http.
 func BenchmarkTransport(b *testing.B) {
 	const answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1024\r\n\r\n"
