@@ -15,8 +15,14 @@ import (
 // account, its first session, the mail that asks to verify the address, and either a warm slice or a place in the queue.
 // A slice that another sign-up is taking is skipped, and nobody overtakes the
 // queue. No row comes back when the address is taken; nothing changed then.
+//
+// Its commit does not wait for the disk, that is for flushed: a transaction that
+// notifies holds a lock of the whole server while it commits, and people who
+// sign up together would wait for the disk one after the other.
 const signUp = `
-WITH account AS (
+WITH relaxed AS (
+	SELECT set_config('synchronous_commit', 'off', true)
+), account AS (
 	INSERT INTO gateway.users (email, password_hash) VALUES ($1, $2)
 	ON CONFLICT (email) DO NOTHING
 	RETURNING id, email, role, created_at
@@ -42,7 +48,12 @@ WITH account AS (
 	INSERT INTO gateway.queue (user_id) SELECT id FROM account WHERE NOT EXISTS (SELECT FROM claimed)
 )
 SELECT account.id::text, account.email, account.role, account.created_at, claimed.number, claimed.state, claimed.generation
-FROM account LEFT JOIN claimed ON true`
+FROM account CROSS JOIN relaxed LEFT JOIN claimed ON true`
+
+// flushed returns once everything that was committed before is on the disk, and
+// on the standby servers that are waited for: it writes a record of no meaning
+// after it. Many who call it at once wait for the disk together.
+const flushed = `SELECT pg_logical_emit_message(true, 'gateway', '')`
 
 // SignUp makes a user with a session, and gives them a warm slice of the
 // current generation or, when there is none or others wait already, a place in
@@ -60,6 +71,9 @@ func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, s
 	}
 	if err != nil {
 		return platform.User{}, platform.Slice{}, fmt.Errorf("sign up: %w", outage(err))
+	}
+	if _, err := s.db.Exec(ctx, flushed); err != nil { // the account may be there; so it is after a commit without an answer
+		return platform.User{}, platform.Slice{}, fmt.Errorf("sign up: flush: %w", outage(err))
 	}
 	var sl platform.Slice
 	if number != nil {

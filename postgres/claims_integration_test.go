@@ -80,6 +80,37 @@ func (b *gatewayBench) signUp(t *testing.T, email string) (platform.User, platfo
 	return u, sl
 }
 
+// A sign-up commits without waiting for the disk and waits after it: whoever was
+// answered has an account that no crash takes away, and the connection is as
+// before.
+func TestSignUpIsOnTheDisk(t *testing.T) {
+	b := newGatewayBench(t)
+	b.addSlice(t, platform.SliceWarm, "current")
+	cfg, err := pgxpool.ParseConfig(postgrestest.URL(t, b.name, postgres.RoleGateway))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.MaxConns = 1
+	one, err := pgxpool.NewWithConfig(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(one.Close)
+	b.store = postgres.NewGatewayStore(one)
+	var written string
+	if err := b.admin.QueryRow(t.Context(), `SELECT pg_current_wal_insert_lsn()::text`).Scan(&written); err != nil {
+		t.Fatal(err)
+	}
+	b.signUp(t, "ana@example.com")
+	if b.count(t, `SELECT count(*) WHERE pg_current_wal_flush_lsn() > $1::text::pg_lsn`, written) != 1 {
+		t.Error("answered before anything of it was on the disk")
+	}
+	var commits string
+	if err := one.QueryRow(t.Context(), `SHOW synchronous_commit`).Scan(&commits); err != nil || commits != "on" {
+		t.Errorf("synchronous_commit %q, %v; want on", commits, err)
+	}
+}
+
 func TestSignUpClaimsAWarmSliceOfTheCurrentGeneration(t *testing.T) {
 	b := newGatewayBench(t)
 	b.addSlice(t, platform.SliceWarm, "old")
