@@ -52,10 +52,16 @@ bench-gateway: ## CPU time per proxied request, beside nginx, Caddy and others (
 bench-websocket: ## memory and relay delay of 5,000 proxied WebSockets, beside nginx (root)
 	@go run ./bench websocket
 
+bench-routes: ## CPU time per proxied request with 10, 1,000 and 10,000 slices in Consul (root)
+	@go run ./bench routes
+
+bench-claims: ## 100 sign-ups a second for 30 s, with warm slices for all (root)
+	@go run ./bench claims
+
 bench-allocations: ## allocations on a request's way through the gateway
 	go test -run '^$$' -bench . -benchmem ./gateway ./gateway/auth ./gateway/proxy ./gateway/upstream ./consul ./cmd/gateway
 
 soak-slice: ## messages in and out for MINUTES (5) while things break
 	@MINUTES=$(MINUTES) go run ./bench soak-slice
 
-.PHONY: bench-claim bench-provision bench-slice-start bench-slice-memory bench-inbox bench-gateway bench-websocket bench-allocations soak-slice
+.PHONY: bench-claim bench-provision bench-slice-start bench-slice-memory bench-inbox bench-gateway bench-websocket bench-routes bench-claims bench-allocations soak-slice

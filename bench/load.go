@@ -21,42 +21,53 @@ type loadResult struct {
 	elapsed  time.Duration
 	cpu      time.Duration // of the proxy's processes
 	p99      time.Duration
-	others   float64 // share of the processors that other programs on the machine had, from 0 to 1
+	beside   []time.Duration // processor time of other processes that were asked for
+	others   float64         // share of the processors that other programs on the machine had, from 0 to 1
 }
 
 func (r loadResult) cpuPerRequest() time.Duration { return r.cpu / time.Duration(max(r.requests, 1)) }
 
 func (r loadResult) perSecond() float64 { return float64(r.requests) / r.elapsed.Seconds() }
 
-// loader sends requests on kept connections, one for each of its requests, the
-// next as soon as an answer is whole. It is one loop over epoll: what it costs
-// is not taken from the proxy.
+// loader sends requests on kept connections, the next as soon as an answer is
+// whole. It is one loop over epoll: what it costs is not taken from the proxy.
 type loader struct {
-	addr  netip.AddrPort
-	epoll int
-	conns []*loadConn
-	lost  int // connections that the proxy ended between two requests
+	addr     netip.AddrPort
+	requests [][]byte
+	inARow   int // a connection sends as often what it has, then the next; 0: it never changes
+	epoll    int
+	conns    []*loadConn
+	lost     int // connections that the proxy ended between two requests
 }
 
 type loadConn struct {
 	fd      int
-	request []byte
+	request int // in loader.requests
+	times   int // that it was sent in a row
 	sent    time.Time
 	have    int
 	buf     [8 << 10]byte
 }
 
+// newLoader returns a loader whose connections each send one of the requests,
+// all the time.
 func newLoader(addr string, requests [][]byte) (*loader, error) {
+	return newMovingLoader(addr, requests, len(requests), 0)
+}
+
+// newMovingLoader returns one whose connections, spread over the requests, go
+// on to the next after they have sent one inARow times.
+func newMovingLoader(addr string, requests [][]byte, conns, inARow int) (*loader, error) {
 	to, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, err
 	}
-	l := &loader{addr: to}
+	l := &loader{addr: to, requests: requests, inARow: inARow}
 	if l.epoll, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll: %w", err)
 	}
-	for _, r := range requests {
-		c := &loadConn{fd: -1, request: r}
+	for i := range conns {
+		c := &loadConn{fd: -1, request: i * len(requests) / conns}
 		l.conns = append(l.conns, c)
 		if err := l.connect(c); err != nil {
 			l.close()
@@ -92,24 +103,26 @@ func (l *loader) connect(c *loadConn) error {
 	if err := syscall.EpollCtl(l.epoll, syscall.EPOLL_CTL_ADD, c.fd, &syscall.EpollEvent{Events: syscall.EPOLLIN, Fd: int32(index)}); err != nil {
 		return fmt.Errorf("epoll: %w", err)
 	}
-	return c.send()
+	return l.send(c)
 }
 
-func (c *loadConn) send() error {
+func (l *loader) send(c *loadConn) error {
+	request := l.requests[c.request]
 	c.have, c.sent = 0, time.Now()
-	n, err := syscall.Write(c.fd, c.request)
-	if err == nil && n < len(c.request) {
+	n, err := syscall.Write(c.fd, request)
+	if err == nil && n < len(request) {
 		err = errors.New("sent in part")
 	}
 	return err
 }
 
-// run lets the proxy warm up and then measures it; pid is its process.
-func (l *loader) run(ctx context.Context, pid int, warmUp, window time.Duration) (loadResult, error) {
+// run lets the proxy warm up and then measures it; pid is its process, beside
+// are others whose processor time is wanted too.
+func (l *loader) run(ctx context.Context, pid int, warmUp, window time.Duration, beside ...int) (loadResult, error) {
 	if _, err := l.until(ctx, time.Now().Add(warmUp)); err != nil {
 		return loadResult{}, err
 	}
-	before, err := sampleCPU(pid)
+	before, err := sampleCPU(pid, beside...)
 	if err != nil {
 		return loadResult{}, err
 	}
@@ -119,12 +132,16 @@ func (l *loader) run(ctx context.Context, pid int, warmUp, window time.Duration)
 		return loadResult{}, err
 	}
 	elapsed := time.Since(start)
-	after, err := sampleCPU(pid)
+	after, err := sampleCPU(pid, beside...)
 	if err != nil {
 		return loadResult{}, err
 	}
-	return loadResult{requests: len(took), elapsed: elapsed, cpu: after.of - before.of,
-		p99: percentile(took, 99), others: after.othersSince(before)}, nil
+	res := loadResult{requests: len(took), elapsed: elapsed, cpu: after.of - before.of,
+		p99: percentile(took, 99), others: after.othersSince(before)}
+	for i := range beside {
+		res.beside = append(res.beside, after.beside[i]-before.beside[i])
+	}
+	return res, nil
 }
 
 // until sends requests until the time is there, and returns what each took.
@@ -155,7 +172,10 @@ func (l *loader) until(ctx context.Context, end time.Time) (took []time.Duration
 				err = l.connect(c)
 			case err == nil && done:
 				took = append(took, time.Since(c.sent))
-				err = c.send()
+				if c.times++; c.times == l.inARow {
+					c.request, c.times = (c.request+1)%len(l.requests), 0
+				}
+				err = l.send(c)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", l.addr, err)
@@ -217,13 +237,21 @@ func contentLength(head []byte) int {
 // cpuSample is the processor time that was used so far.
 type cpuSample struct {
 	of         time.Duration // by the process that is measured, and its children
+	beside     []time.Duration
 	ours       time.Duration // by the whole benchmark
 	busy, idle float64       // by all, in ticks; and by nobody
 }
 
-func sampleCPU(pid int) (s cpuSample, err error) {
+func sampleCPU(pid int, beside ...int) (s cpuSample, err error) {
 	if s.of, err = cpuOf(pid); err != nil {
 		return s, err
+	}
+	for _, p := range beside {
+		used, err := cpuOf(p)
+		if err != nil {
+			return s, err
+		}
+		s.beside = append(s.beside, used)
 	}
 	if s.ours, err = cpuOf(os.Getpid()); err != nil {
 		return s, err

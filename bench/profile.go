@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -43,17 +45,46 @@ func init() {
 }
 `
 
-// profiled returns the file that adds profileSource to a build of the gateway.
-func profiled(sourceDir, dir string) (overlay string, err error) {
-	source := filepath.Join(dir, "profile.go.txt")
-	if err := os.WriteFile(source, []byte(profileSource), 0o600); err != nil {
+// cheapParams are the lowest that argon2id takes.
+var cheapParams = []struct{ field, shipped, cheap string }{
+	{"Memory", "12 * 1024", "8"},
+	{"Iterations", "3", "1"},
+}
+
+// overlaid returns the file that adds profileSource to a build of the gateway
+// and, if asked, makes its password hash cheap.
+func overlaid(sourceDir, dir string, cheapHash bool) (overlay string, err error) {
+	replace := make(map[string]string)
+	add := func(file, text string) error {
+		source := filepath.Join(dir, strings.ReplaceAll(file, string(filepath.Separator), "-")+".txt")
+		replace[filepath.Join(sourceDir, file)] = source
+		return os.WriteFile(source, []byte(text), 0o600)
+	}
+	if err := add(filepath.Join("cmd", "gateway", "profile_overlay.go"), profileSource); err != nil {
 		return "", err
 	}
-	b, err := json.Marshal(map[string]any{"Replace": map[string]string{filepath.Join(sourceDir, "cmd", "gateway", "profile_overlay.go"): source}})
+	if cheapHash {
+		file := filepath.Join("gateway", "password", "hash.go")
+		text, err := os.ReadFile(filepath.Join(sourceDir, file))
+		if err != nil {
+			return "", err
+		}
+		for _, p := range cheapParams {
+			line := regexp.MustCompile(p.field + `:(\s+)` + regexp.QuoteMeta(p.shipped) + `,`)
+			if len(line.FindAll(text, -1)) != 1 {
+				return "", fmt.Errorf("%s does not set %s to %s: the benchmark cannot make the hash cheap", file, p.field, p.shipped)
+			}
+			text = line.ReplaceAll(text, []byte(p.field+":${1}"+p.cheap+","))
+		}
+		if err := add(file, string(text)); err != nil {
+			return "", err
+		}
+	}
+	b, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
 		return "", err
 	}
-	overlay = filepath.Join(dir, "overlay.json")
+	overlay = filepath.Join(dir, fmt.Sprintf("overlay-cheap-%t.json", cheapHash))
 	return overlay, os.WriteFile(overlay, b, 0o600)
 }
 

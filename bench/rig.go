@@ -21,6 +21,7 @@ import (
 
 	consul "github.com/hashicorp/consul/api"
 	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/internal/stack"
@@ -39,6 +40,11 @@ type rig struct {
 	consulAt string     // address
 	upstream string     // address
 	programs []*program // in the order that they were started
+	others   []*rig     // made by beside
+	built    map[bool]string
+
+	ownAddresses bool // each slice is at an address of its own, as slices are
+	durable      bool // PostgreSQL waits for the disk, as it does in service
 }
 
 // sliceGeneration is the one that all slices of the rig are of.
@@ -46,34 +52,67 @@ const sliceGeneration = 1
 
 const publicHost = "app.example.com"
 
-func newRig(ctx context.Context, name string, out io.Writer) (_ *rig, err error) {
-	programs, err := stack.OpenPrograms(ctx, name, out)
+func newRig(ctx context.Context, name string, out io.Writer) (*rig, error) {
+	r, err := openRig(ctx, name, out)
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{Programs: programs, password: rand.Text(), key: make([]byte, platform.MinPlatformKeyBytes)}
-	rand.Read(r.key)
-	defer func() {
-		if err != nil {
-			r.close()
-		}
-	}()
-	if r.self, err = os.Executable(); err != nil {
+	if err := r.startAll(ctx); err != nil {
+		r.close()
 		return nil, err
-	}
-	for _, start := range []func(context.Context) error{r.startPostgres, r.startConsul, r.startUpstream} {
-		if err := start(ctx); err != nil {
-			return nil, err
-		}
 	}
 	return r, nil
 }
 
+// openRig finds the programs and starts none yet.
+func openRig(ctx context.Context, name string, out io.Writer) (*rig, error) {
+	programs, err := stack.OpenPrograms(ctx, name, out)
+	if err != nil {
+		return nil, err
+	}
+	r := &rig{Programs: programs, password: rand.Text(), key: make([]byte, platform.MinPlatformKeyBytes), built: make(map[bool]string)}
+	rand.Read(r.key)
+	if r.self, err = os.Executable(); err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// beside returns a rig of its own that shares nothing with r but the programs'
+// files. It is closed with r.
+func (r *rig) beside(name string) (*rig, error) {
+	programs := *r.Programs
+	programs.Dir = filepath.Join(r.Dir, name)
+	if err := errors.Join(os.Mkdir(programs.Dir, 0o711), os.Chmod(programs.Dir, 0o711)); err != nil {
+		return nil, err
+	}
+	other := &rig{Programs: &programs, self: r.self, password: r.password, key: r.key, built: r.built, ownAddresses: r.ownAddresses, durable: r.durable}
+	r.others = append(r.others, other)
+	return other, nil
+}
+
+func (r *rig) startAll(ctx context.Context) error {
+	for _, start := range []func(context.Context) error{r.startPostgres, r.startConsul, r.startUpstream} {
+		if err := start(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *rig) close() {
+	for _, other := range r.others {
+		other.stop()
+	}
+	r.stop()
+	r.Close()
+}
+
+func (r *rig) stop() {
 	for i := len(r.programs) - 1; i >= 0; i-- {
 		r.programs[i].stop()
 	}
-	r.Close()
 }
 
 // startPostgres makes a cluster and the gateway's schema in it.
@@ -103,9 +142,13 @@ func (r *rig) startPostgres(ctx context.Context) error {
 		return err
 	}
 	_, port, _ := net.SplitHostPort(r.database)
+	fsync := "fsync=off"
+	if r.durable {
+		fsync = "fsync=on"
+	}
 	p, err := r.start("postgres", launch{
 		args: []string{filepath.Join(r.PostgresDir, "postgres"), "-D", data, "-p", port, "-c", "listen_addresses=127.0.0.1",
-			"-c", "unix_socket_directories=", "-c", "fsync=off"},
+			"-c", "unix_socket_directories=", "-c", fsync},
 		user: credential, dir: dir, stops: syscall.SIGINT,
 	})
 	if err != nil {
@@ -158,11 +201,26 @@ func (r *rig) startUpstream(ctx context.Context) (err error) {
 	if r.upstream, err = freeAddr(); err != nil {
 		return err
 	}
-	p, err := r.start("upstream", launch{args: []string{r.self, "upstream", r.upstream}, environ: []string{"PLATFORM_KEY=" + r.platformKey()}})
+	listen := r.upstream
+	if r.ownAddresses {
+		_, port, _ := net.SplitHostPort(r.upstream)
+		listen = net.JoinHostPort("0.0.0.0", port)
+	}
+	p, err := r.start("upstream", launch{args: []string{r.self, "upstream", listen}, environ: []string{"PLATFORM_KEY=" + r.platformKey()}})
 	if err != nil {
 		return err
 	}
 	return p.listens(ctx, r.upstream)
+}
+
+// named returns a program that was started, nil if there is none.
+func (r *rig) named(name string) *program {
+	for _, p := range r.programs {
+		if p.name == name {
+			return p
+		}
+	}
+	return nil
 }
 
 func (r *rig) platformKey() string { return base64.StdEncoding.EncodeToString(r.key) }
@@ -180,56 +238,97 @@ func (r *rig) addUsers(ctx context.Context, n int) ([]string, error) {
 		return nil, err
 	}
 	defer tx.Rollback(ctx)
-	if _, err := tx.Exec(ctx, `INSERT INTO gateway.generations (id, fingerprint, is_current) OVERRIDING SYSTEM VALUE
-		VALUES ($1, 'bench', true) ON CONFLICT DO NOTHING`, sliceGeneration); err != nil {
+	if err := addGeneration(ctx, tx); err != nil {
 		return nil, err
 	}
-	_, port, _ := net.SplitHostPort(r.upstream)
-	upstreamPort, _ := strconv.Atoi(port)
-	tokens := make([]string, n)
+	tokens, numbers := make([]string, n), make([]int, n)
 	for i := range tokens {
 		tokens[i] = platform.NewSessionToken()
 		hash, _ := platform.HashSessionToken(tokens[i])
-		var number int
 		err := tx.QueryRow(ctx, `
 			WITH u AS (INSERT INTO gateway.users (email, password_hash) VALUES ($1, '') RETURNING id),
 			     s AS (INSERT INTO gateway.sessions (token_hash, user_id, expires_at) SELECT $2, id, now() + interval '1 day' FROM u)
 			INSERT INTO gateway.slices (state, generation, user_id, warm_at, assigned_at) SELECT 'assigned', $3, id, now(), now() FROM u
-			RETURNING number`, fmt.Sprintf("user-%d@example.com", i), hash[:], sliceGeneration).Scan(&number)
-		if err != nil {
-			return nil, err
-		}
-		err = r.consul.Agent().ServiceRegister(&consul.AgentServiceRegistration{Name: platform.SliceName(number), Address: "127.0.0.1", Port: upstreamPort})
+			RETURNING number`, fmt.Sprintf("user-%d@example.com", i), hash[:], sliceGeneration).Scan(&numbers[i])
 		if err != nil {
 			return nil, err
 		}
 	}
-	return tokens, tx.Commit(ctx)
+	if err := r.register(ctx, numbers); err != nil {
+		return nil, err
+	}
+	if err := tx.Commit(ctx); err != nil {
+		return nil, err
+	}
+	_, err = conn.Exec(ctx, `ANALYZE`)
+	return tokens, err
 }
 
-// startGateway builds the gateway as the image does, and runs it. Its log goes
-// to a file.
+func addGeneration(ctx context.Context, tx pgx.Tx) error {
+	_, err := tx.Exec(ctx, `INSERT INTO gateway.generations (id, fingerprint, is_current) OVERRIDING SYSTEM VALUE
+		VALUES ($1, 'bench', true) ON CONFLICT DO NOTHING`, sliceGeneration)
+	return err
+}
+
+// slicesPerNode are registered with one node of the catalog.
+const slicesPerNode = 100
+
+// register makes slices known to Consul as the agents of Nomad's machines do,
+// each with a check of its own that passes. It writes to the catalog what those
+// agents would: one agent alone with thousands of services takes minutes.
+func (r *rig) register(ctx context.Context, numbers []int) error {
+	_, port, _ := net.SplitHostPort(r.upstream)
+	upstreamPort, _ := strconv.Atoi(port)
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(8)
+	for _, number := range numbers {
+		g.Go(func() error {
+			name := platform.SliceName(number)
+			node := number / slicesPerNode
+			_, err := r.consul.Catalog().Register(&consul.CatalogRegistration{
+				Node: fmt.Sprintf("client-%d", node), Address: fmt.Sprintf("127.0.%d.1", 1+node),
+				Service: &consul.AgentService{ID: name, Service: name, Address: r.sliceHost(number), Port: upstreamPort},
+				Check: &consul.AgentCheck{
+					Node: fmt.Sprintf("client-%d", node), CheckID: "health-" + name, Name: "health", Status: consul.HealthPassing, ServiceID: name, ServiceName: name,
+				},
+			}, (&consul.WriteOptions{}).WithContext(ctx))
+			if err != nil {
+				return fmt.Errorf("register %s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (r *rig) sliceHost(number int) string {
+	if !r.ownAddresses {
+		return "127.0.0.1"
+	}
+	return fmt.Sprintf("127.%d.%d.%d", 1+number>>16, number>>8&0xff, number&0xff)
+}
+
+// startGateway runs the gateway. Its log goes to a file.
 func (r *rig) startGateway(ctx context.Context) (*program, string, error) {
-	overlay, err := profiled(r.SourceDir, r.Dir)
+	return r.startGatewayAs(ctx, "gateway", false)
+}
+
+// startGatewayAs runs a gateway under a name, with more in its environment.
+func (r *rig) startGatewayAs(ctx context.Context, name string, cheapHash bool, environ ...string) (*program, string, error) {
+	binary, err := r.buildGateway(ctx, cheapHash)
 	if err != nil {
 		return nil, "", err
-	}
-	binary := filepath.Join(r.Dir, "gateway")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-overlay", overlay, "-o", binary, "./cmd/gateway")
-	build.Dir, build.Env = r.SourceDir, append(os.Environ(), "CGO_ENABLED=0")
-	if said, err := build.CombinedOutput(); err != nil {
-		return nil, "", fmt.Errorf("build the gateway: %w: %s", err, said)
 	}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, "", err
 	}
-	p, err := r.start("gateway", launch{args: []string{binary}, environ: []string{
+	p, err := r.start(name, launch{args: []string{binary}, environ: append([]string{
 		"LISTEN_ADDR=" + addr, "PUBLIC_URL=https://" + publicHost, "PLATFORM_KEY=" + r.platformKey(), "DRAIN_DELAY=0s",
 		"DATABASE_URL=" + r.databaseURL(postgres.RoleGateway, postgres.DefaultDatabase), "CONSUL_HTTP_ADDR=" + r.consulAt,
 		"SLICE_RATE=1000000", "SLICE_BURST=1000000", // counted as ever, not reached
 		profileVariable + "=" + filepath.Join(r.Dir, "gateway.pprof"),
-	}})
+	}, environ...)})
 	if err != nil {
 		return nil, "", err
 	}
@@ -241,6 +340,26 @@ func (r *rig) startGateway(ctx context.Context) (*program, string, error) {
 		}
 		return err
 	})
+}
+
+// buildGateway builds the gateway as the image does, once for all rigs, and
+// returns its file.
+func (r *rig) buildGateway(ctx context.Context, cheapHash bool) (string, error) {
+	if binary := r.built[cheapHash]; binary != "" {
+		return binary, nil
+	}
+	overlay, err := overlaid(r.SourceDir, r.Dir, cheapHash)
+	if err != nil {
+		return "", err
+	}
+	binary := filepath.Join(r.Dir, fmt.Sprintf("gateway-cheap-%t", cheapHash))
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-overlay", overlay, "-o", binary, "./cmd/gateway")
+	build.Dir, build.Env = r.SourceDir, append(os.Environ(), "CGO_ENABLED=0")
+	if said, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build the gateway: %w: %s", err, said)
+	}
+	r.built[cheapHash] = binary
+	return binary, nil
 }
 
 // get returns the body of an answer with status 200.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
@@ -14,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"ipnoelp.io/platform"
@@ -34,18 +37,38 @@ func runUpstream(addr string) error {
 	if err != nil {
 		return err
 	}
+	if err := raiseOpenFiles(); err != nil {
+		return err
+	}
 	u := &upstream{key: key, plain: body(0)}
-	ln, err := net.Listen("tcp", addr)
+	ln, err := onLoopback.Listen(context.Background(), "tcp", addr)
 	if err != nil {
 		return err
 	}
-	return (&http.Server{Handler: u, IdleTimeout: 3 * time.Minute}).Serve(ln)
+	server := &http.Server{Handler: u, IdleTimeout: 3 * time.Minute, ConnState: func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			u.accepted.Add(1)
+		}
+	}}
+	return server.Serve(ln)
 }
+
+// onLoopback listens on that device alone, whatever addresses are asked for:
+// all of 127.0.0.0/8 is at 0.0.0.0 only.
+var onLoopback = net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+	var err error
+	return errors.Join(c.Control(func(fd uintptr) { err = syscall.BindToDevice(int(fd), "lo") }), err)
+}}
+
+// acceptedPath tells how many connections were opened to the upstream.
+const acceptedPath = "/accepted"
 
 type upstream struct {
 	key    []byte
 	plain  []byte
 	slices sync.Map // number as text → slice
+
+	accepted atomic.Int64 // connections
 }
 
 type slice struct {
@@ -65,6 +88,10 @@ var (
 )
 
 func (u *upstream) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == acceptedPath {
+		fmt.Fprint(w, u.accepted.Load())
+		return
+	}
 	answer := u.plain
 	if number := r.Header.Get(platform.HeaderSliceNumber); number != "" {
 		s := u.slice(number)

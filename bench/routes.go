@@ -1,0 +1,300 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+const (
+	routesConns  = 32
+	routesRounds = 6
+	routesWindow = 5 * time.Second
+	routesWarmUp = time.Second
+
+	// routesInARow is how many requests a connection carries for one user before
+	// it goes on to the next: what the app asks of its slice when a page is
+	// opened comes together.
+	routesInARow = 10
+)
+
+type routesResult struct {
+	Us10    float64 `json:"us_10"`
+	Us1000  float64 `json:"us_1000"`
+	Us10000 float64 `json:"us_10000"`
+}
+
+// traffic is how requests are spread over the users.
+type traffic struct {
+	title  string
+	inARow int // requests of one user, before it is another's turn
+	active int // users who send any; 0: all of them
+}
+
+var (
+	wandering = traffic{fmt.Sprintf("all, %d requests each in turn", routesInARow), routesInARow, 0}
+	fewActive = traffic{fmt.Sprintf("%d only, %d requests each in turn", routesConns, routesInARow), routesInARow, routesConns}
+	scattered = traffic{"all, every request another's", 1, 0}
+)
+
+// routesBench measures what a proxied request costs with few slices and with
+// many. There is a Consul, a PostgreSQL and a gateway for each number of
+// slices, all running at once and loaded in turns, so that what else happens on
+// the machine meets all alike.
+//
+// Every user has a session and a slice at an address of its own. The traffic
+// that counts goes to all of them: each of 32 connections sends ten requests of
+// one user, as many as opening a page takes, and moves on to the next user, so
+// that with 10,000 slices each sees ten requests in several seconds, and finds
+// a gateway that has had many others to think of meanwhile. Two more kinds tell
+// where a difference comes from: the same with 32 of the users active, where
+// only the number of the registered slices differs, and every request another
+// user's, which nobody's browser does and which makes each slice's part of the
+// memory, in the gateway as in the kernel, as cold as it can be.
+func routesBench(ctx context.Context, args []string, out io.Writer) (any, error) {
+	if len(args) > 0 {
+		return nil, errors.New("routes takes no arguments")
+	}
+	if err := raiseOpenFiles(); err != nil {
+		return nil, err
+	}
+	r, err := openRig(ctx, "bench-routes", os.Stderr)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	r.ownAddresses = true
+	var all []*routed
+	for _, n := range []int{10, 1000, 10_000} {
+		site, err := newRoutedSite(ctx, r, n)
+		if err != nil {
+			return nil, fmt.Errorf("%d slices: %w", n, err)
+		}
+		for _, t := range []traffic{wandering, fewActive, scattered} {
+			if t != fewActive || n > routesConns {
+				all = append(all, &routed{routedSite: site, traffic: t})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *routed) int { return strings.Compare(a.title, b.title) })
+	if err := waitQuiet(ctx, out); err != nil {
+		return nil, err
+	}
+	for range routesRounds {
+		for _, m := range all {
+			if err := m.measure(ctx); err != nil {
+				return nil, m.gateway.failed(err)
+			}
+		}
+		slices.Reverse(all)
+	}
+	if err := printRoutes(out, all); err != nil {
+		return nil, err
+	}
+	find := func(n int) *routed {
+		return all[slices.IndexFunc(all, func(m *routed) bool { return m.slices == n && m.traffic == wandering })]
+	}
+	most := find(10_000)
+	result := routesResult{find(10).cpuMicros(), find(1000).cpuMicros(), most.cpuMicros()}
+	err = writeProfile(ctx, most.gateway, most.rig.Dir, out, func() error { return most.measure(ctx) })
+	return result, err
+}
+
+// routedSite is a gateway with what it needs, and its users' requests.
+type routedSite struct {
+	rig            *rig
+	slices         int
+	gateway        *program
+	addr           string
+	requests       [][]byte
+	consul, server *program
+}
+
+func newRoutedSite(ctx context.Context, r *rig, n int) (*routedSite, error) {
+	own, err := r.beside(strconv.Itoa(n))
+	if err != nil {
+		return nil, err
+	}
+	if err := own.startAll(ctx); err != nil {
+		return nil, err
+	}
+	s := &routedSite{rig: own, slices: n}
+	begun := time.Now()
+	tokens, err := own.addUsers(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(os.Stderr, "%d slices are registered, after %s\n", n, time.Since(begun).Round(time.Millisecond))
+	for _, token := range tokens {
+		s.requests = append(s.requests, apiRequest(token))
+	}
+	if s.gateway, s.addr, err = own.startGateway(ctx); err != nil {
+		return nil, err
+	}
+	if err := identifies(ctx, s.addr, tokens[n-1]); err != nil {
+		return nil, err
+	}
+	s.consul, s.server = own.named("consul"), own.named("postgres")
+	return s, nil
+}
+
+// routed is one kind of traffic to a site, with its rounds.
+type routed struct {
+	*routedSite
+	traffic
+	rounds []loadResult
+	counts routedCounts // of all rounds
+}
+
+// routedCounts is what a gateway did beside passing on.
+type routedCounts struct{ requests, lookups, sessions, connections float64 }
+
+// measure is one round. Before it, every user who is to be active was there
+// once.
+func (m *routed) measure(ctx context.Context) error {
+	requests := m.requests
+	if m.active > 0 {
+		requests = nil
+		for i := range m.active {
+			requests = append(requests, m.requests[i*len(m.requests)/m.active])
+		}
+	}
+	if err := m.visitAll(ctx, requests); err != nil {
+		return err
+	}
+	l, err := newMovingLoader(m.addr, requests, routesConns, m.inARow)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	if _, err := l.until(ctx, time.Now().Add(routesWarmUp)); err != nil {
+		return err
+	}
+	before, err := m.count(ctx)
+	if err != nil {
+		return err
+	}
+	res, err := l.run(ctx, m.gateway.cmd.Process.Pid, 0, routesWindow, m.consul.cmd.Process.Pid, m.server.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	after, err := m.count(ctx)
+	if err != nil {
+		return err
+	}
+	m.rounds = append(m.rounds, res)
+	m.counts.requests += float64(res.requests)
+	m.counts.lookups += after.lookups - before.lookups
+	m.counts.sessions += after.sessions - before.sessions
+	m.counts.connections += after.connections - before.connections
+	return os.Truncate(m.gateway.log, 0) // one line per request
+}
+
+// visitAll sends each request at least once.
+func (m *routed) visitAll(ctx context.Context, requests [][]byte) error {
+	l, err := newMovingLoader(m.addr, requests, routesConns, 1)
+	if err != nil {
+		return err
+	}
+	defer l.close()
+	for sent := 0; sent < len(requests); {
+		took, err := l.until(ctx, time.Now().Add(100*time.Millisecond))
+		if err != nil {
+			return err
+		}
+		sent += len(took)
+	}
+	return nil
+}
+
+func (m *routed) count(ctx context.Context) (c routedCounts, err error) {
+	metrics, err := get(ctx, "http://"+m.addr+"/metrics", nil)
+	if err != nil {
+		return c, err
+	}
+	for line := range strings.Lines(metrics) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, _ := strconv.ParseFloat(value, 64)
+		switch {
+		case strings.HasPrefix(name, "gateway_catalog_lookups_total"):
+			c.lookups += n
+		case name == `gateway_session_cache_total{result="miss"}`:
+			c.sessions += n
+		}
+	}
+	accepted, err := get(ctx, "http://"+m.rig.upstream+acceptedPath, nil)
+	if err != nil {
+		return c, err
+	}
+	c.connections, err = strconv.ParseFloat(accepted, 64)
+	return c, err
+}
+
+// cpuMicros is what a request costs over all rounds.
+func (m *routed) cpuMicros() float64 {
+	return math.Round(10*m.overAll(func(r loadResult) time.Duration { return r.cpu })) / 10
+}
+
+// overAll is the processor time per request, in µs.
+func (m *routed) overAll(of func(loadResult) time.Duration) float64 {
+	var sum time.Duration
+	for _, r := range m.rounds {
+		sum += of(r)
+	}
+	return float64(sum) / float64(time.Microsecond) / max(m.counts.requests, 1)
+}
+
+func printRoutes(out io.Writer, all []*routed) error {
+	fmt.Fprintf(out, "\nCPU time per proxied request by the number of slices: 1 KiB JSON, keep-alive, %d connections; %d rounds of %s\n\n",
+		routesConns, routesRounds, routesWindow)
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(w, "active users\tslices\tµs/request\tlowest\thighest\t/ with 10\trequests/s\tp99 ms\tlook-ups\tsessions read\tconnections\tConsul µs\tPostgreSQL µs\tother work\t")
+	slices.SortFunc(all, func(a, b *routed) int {
+		order := []traffic{wandering, fewActive, scattered}
+		if a.traffic != b.traffic {
+			return slices.Index(order, a.traffic) - slices.Index(order, b.traffic)
+		}
+		return a.slices - b.slices
+	})
+	few := make(map[int]float64) // by inARow
+	for _, m := range all {
+		if m.slices == 10 {
+			few[m.inARow] = m.cpuMicros()
+		}
+		var rates, others []float64
+		for _, r := range m.rounds {
+			rates, others = append(rates, r.perSecond()), append(others, r.others)
+		}
+		slices.Sort(rates)
+		each := 1000 / max(m.counts.requests, 1)
+		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.2f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f %%\t\n", m.title, m.slices, m.cpuMicros(),
+			micros(slices.MinFunc(m.rounds, byCPU).cpuPerRequest()), micros(slices.MaxFunc(m.rounds, byCPU).cpuPerRequest()),
+			m.cpuMicros()/few[m.inARow], rates[len(rates)/2],
+			float64(medianOf(m.rounds, func(r loadResult) time.Duration { return r.p99 }))/1e6,
+			each*m.counts.lookups, each*m.counts.sessions, each*m.counts.connections,
+			m.overAll(func(r loadResult) time.Duration { return r.beside[0] }), m.overAll(func(r loadResult) time.Duration { return r.beside[1] }),
+			100*slices.Max(others))
+	}
+	w.Flush()
+	fmt.Fprintln(out, "\nlook-ups in Consul, sessions read from PostgreSQL and new connections to slices: for 1,000 requests")
+	for _, m := range all {
+		if m.traffic == wandering {
+			memory, err := residentOf(m.gateway)
+			if err != nil {
+				return err
+			}
+			ratio := m.cpuMicros() / few[m.inARow]
+			fmt.Fprintf(out, "%d slices: the gateway has %.0f MiB; goal, within 10 %% of 10 slices: %.2f, %s\n", m.slices, memory.pss/1024,
+				ratio, map[bool]string{true: "reached", false: "missed"}[ratio <= 1.1])
+		}
+	}
+	return nil
+}
