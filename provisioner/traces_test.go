@@ -61,7 +61,7 @@ func TestTraceOfASlice(t *testing.T) {
 func attributesOf(s tracetest.SpanStub) map[string]string {
 	all := make(map[string]string)
 	for _, a := range s.Attributes {
-		all[string(a.Key)] = a.Value.Emit()
+		all[string(a.Key)] = a.Value.String()
 	}
 	return all
 }
