@@ -24,6 +24,7 @@ const (
 	claimsPerSecond = 100
 	claimsSeconds   = 30
 	claimsWarmUp    = 3   // seconds at the same pace, which are not counted
+	claimsProfiled  = 10  // seconds, where PROFILE names a file
 	claimsSpare     = 100 // slices that are left over in the end
 	claimsGoal      = 25 * time.Millisecond
 	claimsProbes    = 10 // sign-ups one by one, to see what a hash takes
@@ -69,7 +70,7 @@ func claimsBench(ctx context.Context, args []string, out io.Writer) (any, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.addWarm(ctx, claimsPerSecond*(claimsWarmUp+claimsSeconds)*2+claimsProbes+claimsSpare); err != nil {
+	if err := r.addWarm(ctx, claimsPerSecond*(2*claimsWarmUp+2*claimsSeconds+claimsProfiled)+claimsProbes+claimsSpare); err != nil {
 		return nil, err
 	}
 	hash, err := shipped.probe(ctx)
@@ -92,6 +93,10 @@ func claimsBench(ctx context.Context, args []string, out io.Writer) (any, error)
 		}
 	}
 	printClaims(out, hash, cheap, shipped)
+	err = writeProfile(ctx, cheap.gateway, r.Dir, out, func() error { return cheap.come(ctx, claimsProfiled, false) })
+	if err != nil {
+		return nil, err
+	}
 	return claimsResult{ms(percentile(cheap.rest(), 99)), cheap.hits, cheap.lost, cheap.double}, nil
 }
 
