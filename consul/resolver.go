@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"strconv"
 	"sync"
@@ -34,6 +35,7 @@ type Resolver struct {
 	health  *api.Health
 	log     *slog.Logger
 	now     func() time.Time
+	spread  func() float64 // about 1; makes what was looked up together due apart
 	lookups *lookupMetrics
 	flights singleflight.Group
 	refresh sync.WaitGroup // look-ups in the background
@@ -47,6 +49,7 @@ type Resolver struct {
 type resolverEntry struct {
 	addr       string    // "" when Consul knows no healthy instance
 	at         time.Time // when Consul said so
+	patience   float64   // stretches the time until the next look-up
 	good       string    // addr, or the last one before Consul knew none
 	wrong      string    // the last address found wrong, "" if none
 	wrongAt    time.Time
@@ -57,7 +60,8 @@ type resolverEntry struct {
 // NewResolver returns a resolver that asks through client. Close it when no
 // more calls are made.
 func NewResolver(client *api.Client, log *slog.Logger) *Resolver {
-	return &Resolver{health: client.Health(), log: log, lookups: newLookupMetrics(), now: time.Now, table: make(map[int]*resolverEntry)}
+	return &Resolver{health: client.Health(), log: log, lookups: newLookupMetrics(), now: time.Now,
+		spread: func() float64 { return 0.5 + rand.Float64() }, table: make(map[int]*resolverEntry)}
 }
 
 // Resolve returns the address ("host:port") of a slice. Returns ErrUnavailable
@@ -65,14 +69,14 @@ func NewResolver(client *api.Client, log *slog.Logger) *Resolver {
 func (r *Resolver) Resolve(ctx context.Context, number int) (string, error) {
 	r.mu.RLock()
 	e := r.table[number]
-	due := max(resolveFresh, time.Duration(len(r.table))*refreshEvery)
+	known := len(r.table)
 	r.mu.RUnlock()
 	if e != nil && !e.invalid.Load() {
 		switch age := r.now().Sub(e.at); {
 		case age < resolveFresh && e.addr == "":
 			return "", errStarting
 		case e.addr == "" || age >= resolveStale:
-		case age < due:
+		case age < max(resolveFresh, time.Duration(e.patience*float64(known))*refreshEvery):
 			return e.addr, nil
 		default:
 			r.refreshInBackground(number, e)
@@ -142,11 +146,14 @@ func (r *Resolver) lookUp(ctx context.Context, number int, last *resolverEntry) 
 var errStarting = platform.Errorf(platform.ErrUnavailable, "Your workspace is starting. Try again in a few seconds.")
 
 func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string, error) {
+	if addr, ok := r.news(number, last); ok {
+		return addr, nil
+	}
 	// Not the caller's context: others wait for the same answer.
 	ctx, cancel := context.WithTimeout(context.Background(), resolveTimeout)
 	defer cancel()
 	name := platform.SliceName(number)
-	next := &resolverEntry{at: r.now()}
+	next := &resolverEntry{at: r.now(), patience: r.spread()}
 	if last != nil {
 		next.good = last.good
 	}
@@ -181,6 +188,18 @@ func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string
 		return "", errStarting
 	}
 	return next.addr, nil
+}
+
+// news returns an address that came into the table after last was read from it:
+// of two look-ups one ended between that and the start of the other.
+func (r *Resolver) news(number int, last *resolverEntry) (addr string, ok bool) {
+	r.mu.RLock()
+	e := r.table[number]
+	r.mu.RUnlock()
+	if e == nil || e == last || e.addr == "" || e.invalid.Load() || r.now().Sub(e.at) >= resolveFresh {
+		return "", false
+	}
+	return e.addr, true
 }
 
 // healthy asks for the passing instances: the agent's streamed copy, or the

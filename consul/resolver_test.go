@@ -69,7 +69,7 @@ func newTestResolver(t testing.TB) (*Resolver, *agent, *clock) {
 	r := NewResolver(client, slog.New(slog.DiscardHandler))
 	c := &clock{}
 	c.advance(time.Hour)
-	r.now = c.now
+	r.now, r.spread = c.now, func() float64 { return 1 }
 	t.Cleanup(r.Close)
 	return r, a, c
 }
@@ -111,6 +111,7 @@ func TestResolverRemembersAndRefreshes(t *testing.T) {
 func TestResolverRefreshesRarelyWithMany(t *testing.T) {
 	r, a, c := newTestResolver(t)
 	const slices = 100 // due after two seconds
+	apart := r.spread
 	resolveAll := func() (asked int) {
 		before := a.asked()
 		for n := range slices {
@@ -133,6 +134,16 @@ func TestResolverRefreshesRarelyWithMany(t *testing.T) {
 	c.advance(1)
 	if n := resolveAll(); n != slices-1 {
 		t.Errorf("asked %d times once they were due, want %d", n, slices-1)
+	}
+
+	// What was looked up together is due apart.
+	r.spread = NewResolver(nil, nil).spread
+	c.advance(slices * refreshEvery)
+	resolveAll()
+	r.spread = apart
+	c.advance(slices * refreshEvery)
+	if n := resolveAll(); n < slices/5 || n > 4*slices/5 {
+		t.Errorf("%d of %d were due after the time that is the average", n, slices)
 	}
 }
 

@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	cacheTTL     = 2 * time.Minute // bounds the harm of a notification that never came
+	cacheTTL     = time.Minute     // bounds the harm of a notification that never came
 	cacheEntries = 65_536          // sessions remembered, about 0.5 KiB each
 	loadTimeout  = 5 * time.Second // for one read from the database
 )
