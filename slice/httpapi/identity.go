@@ -15,8 +15,6 @@ import (
 // and a request that still follows the old one must not be read. Another number
 // is 421, so that the gateway looks again; no number, or no token of ours, is
 // 401. Nothing of the request but its headers is read before.
-// Health and metrics, which hold nothing of a user, need no token; the metrics
-// need the number, so that one slice's are not taken for another's.
 func requireIdentity(number int, token string, next http.Handler) http.Handler {
 	wantNumber := strconv.Itoa(number)
 	wantToken := sha256.Sum256([]byte(token))
@@ -25,11 +23,7 @@ func requireIdentity(number int, token string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 			return
 		}
-		err := checkIdentity(r.Header, wantNumber, wantToken)
-		if r.URL.Path == metricsPath && r.Method == http.MethodGet && r.Header[platform.HeaderSliceNumber] == nil {
-			err = checkNumber(r.URL.Query()["slice"], wantNumber)
-		}
-		if err != nil {
+		if err := checkIdentity(r.Header, wantNumber, wantToken); err != nil {
 			w.Header().Set("Connection", "close") // or the server would read the rest of the body
 			problem.Write(w, err)
 			return
@@ -38,21 +32,13 @@ func requireIdentity(number int, token string, next http.Handler) http.Handler {
 	})
 }
 
-// checkNumber compares the slice that is meant with this one.
-func checkNumber(numbers []string, want string) error {
+func checkIdentity(h http.Header, wantNumber string, wantToken [sha256.Size]byte) error {
+	numbers, tokens := h.Values(platform.HeaderSliceNumber), h.Values(platform.HeaderSliceToken)
 	if len(numbers) != 1 {
 		return platform.Errorf(platform.ErrUnauthenticated, "The request does not say which slice it is for.")
 	}
-	if numbers[0] != want {
+	if numbers[0] != wantNumber {
 		return platform.Errorf(platform.ErrMisdirected, "The request is for another slice.")
-	}
-	return nil
-}
-
-func checkIdentity(h http.Header, wantNumber string, wantToken [sha256.Size]byte) error {
-	numbers, tokens := h.Values(platform.HeaderSliceNumber), h.Values(platform.HeaderSliceToken)
-	if err := checkNumber(numbers, wantNumber); err != nil {
-		return err
 	}
 	if len(tokens) != 1 {
 		return platform.Errorf(platform.ErrUnauthenticated, "The request carries no slice token.")
