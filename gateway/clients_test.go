@@ -199,6 +199,9 @@ func TestGinPitfalls(t *testing.T) {
 		{"/api", 404},                //
 		{"/api/", 401},               //
 		{"/metrics/", 404},           //
+		{"/metrics/slice", 404},      //
+		{"/metrics/slices/", 404},    //
+		{"/metrics//slices", 404},    //
 	} {
 		conn := x.dial(t)
 		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example.com\r\nConnection: close\r\n\r\n", tc.target)

@@ -27,6 +27,7 @@ import (
 	"ipnoelp.io/platform/gateway/password"
 	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/gateway/queue"
+	"ipnoelp.io/platform/gateway/slicemetrics"
 	"ipnoelp.io/platform/gateway/sockets"
 )
 
@@ -106,6 +107,7 @@ type Gateway struct {
 	queue    *queue.Queue
 	mails    *mailing.Worker
 	proxy    *proxy.Proxy
+	slices   *slicemetrics.Client
 	own      http.Handler // what the gateway answers itself
 	events   *admin.Events
 	draining atomic.Bool
@@ -130,6 +132,7 @@ func New(o Options) (*Gateway, error) {
 		PublicURL: o.PublicURL, Auth: auth.Tenant{Sessions: g.sessions, Tokens: g.tokens}, Resolver: o.Resolver, Origins: g.origins,
 		Sockets: g.sockets, Limits: o.SliceLimits, Metrics: g.metrics, Log: o.Log,
 	})
+	g.slices = slicemetrics.NewClient(o.Resolver, o.PlatformKey)
 	g.metrics.Registry.MustRegister(o.Collectors...)
 	g.metrics.Registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_slices_failing", Help: "Slices that are left alone because they failed several times in a row.",
@@ -167,7 +170,7 @@ func (g *Gateway) newRouter() (http.Handler, error) {
 	events.Register(r)
 	admins := &admin.Service{
 		Store: g.Store, Sessions: g.sessions, WarmTarget: g.WarmTarget, Log: g.Log,
-		Resolver: g.Resolver, PlatformKey: g.PlatformKey, Cluster: g.Cluster, NomadUI: g.NomadUI, UserChanged: g.userChanged, Events: g.events,
+		SliceMetrics: g.slices, Cluster: g.Cluster, NomadUI: g.NomadUI, UserChanged: g.userChanged, Events: g.events,
 		SessionEnded: g.SessionEnded,
 	}
 	admins.Register(r)

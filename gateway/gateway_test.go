@@ -306,7 +306,7 @@ func TestGuessingIsThrottled(t *testing.T) {
 func TestOpsRoutes(t *testing.T) {
 	b := setup(t)
 	through := http.Header{"X-Forwarded-For": {"192.0.2.1"}}
-	for path, inside := range map[string]bool{"/healthz": false, "/readyz": true, "/metrics": true} {
+	for path, inside := range map[string]bool{"/healthz": false, "/readyz": true, "/metrics": true, "/metrics/slices": true} {
 		if res, body := b.call(t, "GET", path, "", "", nil); res.StatusCode != 200 {
 			t.Errorf("%s: %d %s", path, res.StatusCode, body)
 		}
@@ -330,6 +330,35 @@ func TestOpsRoutes(t *testing.T) {
 	b.draining.Store(true)
 	res, body = b.call(t, "GET", "/readyz", "", "", nil)
 	wantProblem(t, res, body, 503)
+}
+
+// Through the whole gateway; what becomes of hostile answers is tested where
+// they are read.
+func TestSlicesMetrics(t *testing.T) {
+	b, _ := withSlice(t)
+	b.store.addSlice(platform.SliceFailed)
+	b.store.addSlice(platform.SliceAssigned) // what is at its address is slice 1
+	res, body := b.call(t, "GET", "/metrics/slices", "", "", nil)
+	want := "# HELP slice_up 1 if the slice told its metrics to the gateway that was asked, else 0.\n# TYPE slice_up gauge\n" +
+		"slice_up{slice=\"1\"} 1\nslice_up{slice=\"3\"} 0\n" +
+		"# HELP slice_whatsapp_state x\n# TYPE slice_whatsapp_state untyped\n" +
+		"slice_whatsapp_state{slice=\"1\",state=\"qr\"} 0\nslice_whatsapp_state{slice=\"1\",state=\"ready\"} 1\n"
+	if got := res.Header.Get("Content-Type"); body != want || !strings.HasPrefix(got, "text/plain; version=0.0.4") {
+		t.Errorf("%d %q\n%s", res.StatusCode, got, body)
+	}
+	if _, body := b.call(t, "GET", "/metrics", "", "", nil); !strings.Contains(body, `{code="200",route="ops"} 1`) {
+		t.Error("the request counts as another route's")
+	}
+	through := http.Header{"X-Forwarded-For": {"192.0.2.1"}}
+	for _, cookie := range []string{"", b.admin(t)} {
+		res, body := b.call(t, "GET", "/metrics/slices", cookie, "", through)
+		wantProblem(t, res, body, 404)
+	}
+	res, body = b.call(t, "POST", "/metrics/slices", "", "", nil)
+	wantProblem(t, res, body, 405)
+	b.store.locked(func() { b.store.down = errors.New("no route to 10.0.0.5") })
+	res, body = b.call(t, "GET", "/metrics/slices", "", "", through)
+	wantProblem(t, res, body, 404) // before anything is asked
 }
 
 func TestRequestIDAndClientAddress(t *testing.T) {

@@ -242,7 +242,7 @@ func classOf(path string) request.Route {
 		return request.RouteAuth
 	case strings.HasPrefix(path, "/admin/"):
 		return request.RouteAdmin
-	case path == "/healthz", path == "/readyz", path == "/metrics":
+	case path == "/healthz", path == "/readyz", path == "/metrics", path == "/metrics/slices":
 		return request.RouteOps
 	}
 	return request.RouteOther

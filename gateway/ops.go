@@ -11,6 +11,7 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/request"
+	"ipnoelp.io/platform/gateway/slicemetrics"
 	"ipnoelp.io/platform/problem"
 )
 
@@ -31,6 +32,15 @@ func (g *Gateway) registerOps(r gin.IRouter) {
 	})
 	r.GET("/readyz", inside, g.ready)
 	r.GET("/metrics", inside, gin.WrapH(promhttp.HandlerFor(g.metrics.Registry, promhttp.HandlerOpts{Registry: g.metrics.Registry})))
+	gatherer := slicemetrics.NewGatherer(g.Store, g.slices, g.Log)
+	r.GET("/metrics/slices", inside, func(c *gin.Context) {
+		text, err := gatherer.Gather(c.Request.Context())
+		if err != nil {
+			request.Fail(c.Writer, c.Request, err)
+			return
+		}
+		c.Data(http.StatusOK, slicemetrics.ContentType, text)
+	})
 }
 
 // inside hides a route from whoever comes through the edge.

@@ -12,6 +12,7 @@ import (
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
 	"ipnoelp.io/platform/gateway/request"
+	"ipnoelp.io/platform/gateway/slicemetrics"
 )
 
 // Store reads what admins see.
@@ -100,23 +101,19 @@ type Service struct {
 	Log        *slog.Logger
 	Events     *Events // the live view
 
-	Resolver    Resolver // where slices are
-	PlatformKey []byte   // slice tokens are derived from it
-	Cluster     Cluster  // nil where Nomad is not to be asked
-	NomadUI     *url.URL // for links; nil for none
+	SliceMetrics *slicemetrics.Client
+	Cluster      Cluster  // nil where Nomad is not to be asked
+	NomadUI      *url.URL // for links; nil for none
 
 	// UserChanged is told what was done to an account here, before the answer.
 	UserChanged func(userID string, state platform.UserState)
 
 	// SessionEnded is told which session was ended here, before the answer.
 	SessionEnded func(tokenHash [32]byte)
-
-	asker *asker
 }
 
 // Register adds the routes, all of them behind the one check for the role.
 func (s *Service) Register(r gin.IRouter) {
-	s.asker = &asker{resolver: s.Resolver, key: s.PlatformKey}
 	g := r.Group("/admin", s.requireAdmin)
 	recent := auth.RequireRecent(s.Sessions) // for what cannot be undone, or reaches into an account
 	g.GET("/pool", s.pool)

@@ -92,7 +92,7 @@ func (s *Service) answerSlice(c *gin.Context, number int) {
 			s.Log.Warn("the slice's instance is not known", "slice", number, "error", err)
 		}
 	}
-	if state, ok := s.asker.whatsApps(looking, []platform.Slice{sl})[number]; ok {
+	if state, ok := s.whatsApps(looking, []platform.Slice{sl})[number]; ok {
 		out.WhatsApp = &state
 	}
 	if s.NomadUI != nil && sl.State != platform.SliceGone {

@@ -132,7 +132,7 @@ func (s *Service) slices(c *gin.Context) {
 	ctx, cancel := context.WithTimeout(c.Request.Context(), lookTimeout)
 	defer cancel()
 	states := make(chan map[int]string, 1)
-	go func() { states <- s.asker.whatsApps(ctx, found) }() // ends with ctx at the latest
+	go func() { states <- s.whatsApps(ctx, found) }() // ends with ctx at the latest
 	instances := s.instancesOf(ctx, found)
 	whatsApps := <-states
 
