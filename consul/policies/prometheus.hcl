@@ -6,9 +6,6 @@ service "gateway" {
 service "provisioner" {
   policy = "read"
 }
-service_prefix "slice-" {
-  policy = "read"
-}
 service "nomad" {
   policy = "read"
 }

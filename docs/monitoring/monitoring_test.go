@@ -39,7 +39,7 @@ func existing(t *testing.T) map[string]bool {
 	t.Cleanup(g.Close)
 	ofProvisioner := prometheus.NewRegistry()
 	provisioner.New(provisioner.Options{Registerer: ofProvisioner})
-	names := map[string]bool{"up": true, "process_resident_memory_bytes": true}
+	names := map[string]bool{"up": true, "slice_up": true, "process_resident_memory_bytes": true}
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)

@@ -1,8 +1,10 @@
 package monitoring_test
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http/httptest"
 	"regexp"
 	"slices"
@@ -10,10 +12,12 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/consul"
 	"ipnoelp.io/platform/docs/monitoring"
+	"ipnoelp.io/platform/gateway/slicemetrics"
 	"ipnoelp.io/platform/jobs"
 	"ipnoelp.io/platform/slice/httpapi"
 	"ipnoelp.io/platform/slice/whatsapp"
@@ -31,6 +35,7 @@ type relabel struct {
 type scrape struct {
 	JobName     string              `yaml:"job_name"`
 	Interval    string              `yaml:"scrape_interval"`
+	Timeout     string              `yaml:"scrape_timeout"`
 	Path        string              `yaml:"metrics_path"`
 	Params      map[string][]string `yaml:"params"`
 	Credentials credentials         `yaml:"authorization"`
@@ -68,9 +73,9 @@ func scrapes(t *testing.T) map[string]scrape {
 	return all
 }
 
-// applied is what becomes of a target's labels; false where it is dropped. It
-// knows the two actions that the file uses.
-func applied(t *testing.T, steps []relabel, labels map[string]string) bool {
+// applied changes labels as Prometheus does. It knows the actions that the file
+// uses.
+func applied(t *testing.T, steps []relabel, labels map[string]string) {
 	t.Helper()
 	for _, s := range steps {
 		values := make([]string, len(s.SourceLabels))
@@ -85,9 +90,12 @@ func applied(t *testing.T, steps []relabel, labels map[string]string) bool {
 		re := regexp.MustCompile("^(?s:" + expr + ")$") // as Prometheus reads it
 		match := re.FindStringSubmatchIndex(value)
 		switch {
-		case s.Action == "keep" && match == nil:
-			return false
-		case s.Action == "keep":
+		case s.Action == "labeldrop":
+			for name := range labels {
+				if re.MatchString(name) {
+					delete(labels, name)
+				}
+			}
 		case s.Action == "" && s.TargetLabel != "":
 			if match != nil {
 				replacement := s.Replacement
@@ -100,7 +108,6 @@ func applied(t *testing.T, steps []relabel, labels map[string]string) bool {
 			t.Fatalf("a step that this test does not know: %+v", s)
 		}
 	}
-	return true
 }
 
 // registered are the services of a job file that have a port "http".
@@ -125,7 +132,7 @@ func TestScrapesFindWhatTheJobsRegister(t *testing.T) {
 	if len(all) != 5 {
 		t.Errorf("%d scrapes", len(all))
 	}
-	for job, file := range map[string]string{"gateway": "gateway", "provisioner": "provisioner", "slices": "slice"} {
+	for job, file := range map[string]string{"gateway": "gateway", "provisioner": "provisioner", "slices": "gateway"} {
 		s, ok := all[job]
 		if !ok || len(s.Consul) != 1 {
 			t.Errorf("no scrape of %s, or not one place to look", job)
@@ -136,26 +143,19 @@ func TestScrapesFindWhatTheJobsRegister(t *testing.T) {
 			t.Errorf("job %s registers %v", file, services)
 			continue
 		}
-		if asked := s.Consul[0].Services; asked != nil && !slices.Contains(asked, services[0]) {
+		if asked := s.Consul[0].Services; !slices.Equal(asked, services) {
 			t.Errorf("%s asks for %v, and the job registers %s", job, asked, services[0])
 		}
 		if len(s.Consul[0].Tags) > 0 {
 			t.Errorf("%s asks for tags, and the job has none", job)
 		}
-		if labels := map[string]string{"__meta_consul_service": services[0]}; !applied(t, s.Relabel, labels) {
-			t.Errorf("%s drops %s", job, services[0])
-		}
-		if s.Path != "" && s.Path != "/metrics" {
+		if path := map[string]string{"slices": "/metrics/slices"}[job]; s.Path != path {
 			t.Errorf("%s is scraped at %s", job, s.Path)
 		}
 	}
-	for _, other := range []string{"gateway", "nomad", "slice-", "slice-x", "slice-42-old", "my-slice-42"} {
-		if applied(t, all["slices"].Relabel, map[string]string{"__meta_consul_service": other}) {
-			t.Errorf("%s is taken for a slice", other)
-		}
-	}
 	labels := map[string]string{"__meta_consul_address": "10.0.0.1", "__meta_consul_node": "n1"}
-	if applied(t, all["consul"].Relabel, labels); labels["__address__"] != "10.0.0.1:8500" {
+	applied(t, all["consul"].Relabel, labels)
+	if labels["__address__"] != "10.0.0.1:8500" {
 		t.Errorf("Consul is asked at %s", labels["__address__"])
 	}
 }
@@ -163,33 +163,54 @@ func TestScrapesFindWhatTheJobsRegister(t *testing.T) {
 // stats is a session that has nothing but its counts.
 type stats struct{ httpapi.Session }
 
-func (stats) Stats() whatsapp.Stats { return whatsapp.Stats{State: whatsapp.StateReady} }
+func (stats) Stats() whatsapp.Stats {
+	return whatsapp.Stats{State: whatsapp.StateReady, Restarts: map[string]uint64{"memory": 1}, Reloads: map[string]uint64{"memory": 1}}
+}
 
-// A real slice answers the scrape as the file makes it, and another slice that
-// has its address does not.
-func TestASliceAnswersItsScrape(t *testing.T) {
+// place is where the one slice is, and that it is.
+type place string
+
+func (p place) Resolve(context.Context, int) (string, error) { return string(p), nil }
+func (place) Invalidate(int, string)                         {}
+func (place) ListSlices(_ context.Context, state platform.SliceState, _, _ int) ([]platform.Slice, map[string]string, error) {
+	return []platform.Slice{{Number: 42, State: state, Generation: 1}}, nil, nil
+}
+
+// All that a real slice counts of its own comes through the gateway, from
+// whichever one, as the same series.
+func TestASlicesMetricsArrive(t *testing.T) {
+	key := make([]byte, 32)
+	srv := httptest.NewServer(httpapi.New(httpapi.Config{
+		Number: 42, Token: platform.SliceToken(key, 42, 1), Session: stats{}, Hub: new(httpapi.Hub), Logger: slog.New(slog.DiscardHandler),
+		Healthy: func() bool { return false }, Migrated: func() bool { return false }, // scraped all the same
+	}))
+	t.Cleanup(srv.Close)
+	at := place(srv.Listener.Addr().String())
+	text, err := slicemetrics.NewGatherer(at, slicemetrics.NewClient(at, key), slog.New(slog.DiscardHandler)).Gather(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`slice_up{slice="42"} 1`, `slice_whatsapp_state{slice="42",state="ready"} 1`, `process_resident_memory_bytes{slice="42"} `, `go_goroutines{slice="42"} `, `process_cpu_seconds_total{slice="42"} `} {
+		if !strings.Contains(string(text), "\n"+want) {
+			t.Errorf("no %s in\n%s", want, text)
+		}
+	}
+	descriptions := make(chan *prometheus.Desc)
+	go func() { defer close(descriptions); httpapi.DescribeMetrics(descriptions) }()
+	for d := range descriptions {
+		name := regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]
+		if !strings.Contains(string(text), "\n# TYPE "+name+" ") {
+			t.Errorf("%s does not arrive", name)
+		}
+	}
 	s := scrapes(t)["slices"]
-	labels := map[string]string{"__meta_consul_service": platform.SliceName(42), "__meta_consul_node": "n1"}
-	if !applied(t, s.Relabel, labels) || labels["slice"] != "42" || labels["node"] != "n1" {
-		t.Fatalf("labels %v", labels)
+	labels := map[string]string{"__name__": "slice_up", "job": "slices", "instance": "10.0.0.1:8080", "slice": "42"}
+	applied(t, s.Metrics, labels)
+	if want := map[string]string{"__name__": "slice_up", "job": "slices", "slice": "42"}; !maps.Equal(labels, want) {
+		t.Errorf("a series has the labels %v", labels)
 	}
-	target := "/metrics?slice=" + labels["__param_slice"]
-	for number, want := range map[int]int{42: 200, 43: 421} {
-		slice := httpapi.New(httpapi.Config{
-			Number: number, Token: strings.Repeat("t", 43), Session: stats{}, Hub: new(httpapi.Hub), Logger: slog.New(slog.DiscardHandler),
-			Healthy: func() bool { return false }, Migrated: func() bool { return false }, // scraped all the same
-		})
-		w := httptest.NewRecorder()
-		slice.ServeHTTP(w, httptest.NewRequest("GET", target, nil))
-		if w.Code != want || (want == 200) != strings.Contains(w.Body.String(), `slice_whatsapp_state{state="ready"} 1`) {
-			t.Errorf("slice %d answers %d, want %d", number, w.Code, want)
-		}
-	}
-	for name := range existing(t) {
-		ours := strings.HasPrefix(name, "slice_")
-		if kept := applied(t, s.Metrics, map[string]string{"__name__": name}); ours && !kept {
-			t.Errorf("%s is dropped", name)
-		}
+	if s.Interval != "30s" || s.Timeout != "10s" { // the gateway's bound is 8 s
+		t.Errorf("scraped every %s for %s", s.Interval, s.Timeout)
 	}
 }
 
@@ -227,7 +248,7 @@ func TestScrapesHaveTheRights(t *testing.T) {
 			t.Errorf("%s: credentials %q; only Consul asks for any, and nobody else may get them", job, s.Credentials.File)
 		}
 	}
-	if regexp.MustCompile(`"(write|list)"|(?m)^(key|session|acl|operator)`).MatchString(policy) || !strings.Contains(policy, `service_prefix "slice-" {`) {
+	if regexp.MustCompile(`"(write|list)"|(?m)^(key|session|acl|operator)`).MatchString(policy) || strings.Contains(policy, "service_prefix") {
 		t.Errorf("policy\n%s", policy)
 	}
 }
