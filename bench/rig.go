@@ -327,7 +327,7 @@ func (r *rig) startGatewayAs(ctx context.Context, name string, cheapHash bool, e
 		"LISTEN_ADDR=" + addr, "PUBLIC_URL=https://" + publicHost, "PLATFORM_KEY=" + r.platformKey(), "DRAIN_DELAY=0s",
 		"DATABASE_URL=" + r.databaseURL(postgres.RoleGateway, postgres.DefaultDatabase), "CONSUL_HTTP_ADDR=" + r.consulAt,
 		"SLICE_RATE=1000000", "SLICE_BURST=1000000", // counted as ever, not reached
-		"GOMEMLIMIT=128MiB", // as jobs/gateway.nomad.hcl has it
+		"GOMAXPROCS=1", "GOMEMLIMIT=128MiB", // as jobs/gateway.nomad.hcl has them
 		profileVariable + "=" + filepath.Join(r.Dir, "gateway.pprof"),
 	}, environ...)})
 	if err != nil {

@@ -16,8 +16,9 @@ variable "datacenters" {
 }
 
 variable "count" {
-  type    = number
-  default = 2
+  type        = number
+  default     = 2
+  description = "gateways; each uses one core at most, besides its password hashes"
 }
 
 variable "host_network" {
@@ -173,6 +174,7 @@ job "gateway" {
         WARM_TARGET      = var.warm_target
         TRUSTED_PROXIES  = var.trusted_proxies
         SERVER_TIMING    = var.server_timing
+        GOMAXPROCS       = 1        # as a worker of nginx: more gateways, not more threads, take more cores
         GOMEMLIMIT       = "128MiB" # below the limit: the hash worker is beside it
         MAIL_FROM        = var.mail_from
         MAIL_OUTBOX      = var.mail_outbox
