@@ -48,7 +48,7 @@ func NewHasher(seconds prometheus.Observer, worker ...string) (*Hasher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("password: %w", err)
 	}
-	slots := min(max(1, runtime.GOMAXPROCS(0)-1), maxSlots)
+	slots := min(max(1, runtime.NumCPU()-1), maxSlots)
 	h := &Hasher{idle: make(chan engine, slots), slots: slots, dummy: dummy.Hash, seconds: seconds}
 	for range slots {
 		if len(worker) > 0 {
