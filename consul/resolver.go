@@ -146,7 +146,8 @@ func (r *Resolver) lookUp(ctx context.Context, number int, last *resolverEntry) 
 var errStarting = platform.Errorf(platform.ErrUnavailable, "Your workspace is starting. Try again in a few seconds.")
 
 func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string, error) {
-	if addr, ok := r.news(number, last); ok {
+	// One that was found wrong may have been put there again meanwhile.
+	if addr, ok := r.news(number, last); ok && !consistent {
 		return addr, nil
 	}
 	// Not the caller's context: others wait for the same answer.

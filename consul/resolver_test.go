@@ -260,6 +260,21 @@ func TestResolverAsksOnceForMany(t *testing.T) {
 	}
 }
 
+// A look-up that was begun before an address proved wrong ends after it: who
+// knows better asks all the same.
+func TestResolverDistrustsOlderNews(t *testing.T) {
+	r, a, _ := newTestResolver(t)
+	mustResolve(t, r, 7, "127.0.0.1:2001")
+	wrong := r.table[7]
+	r.Invalidate(7, "127.0.0.1:2001")
+	r.store(7, &resolverEntry{addr: "127.0.0.1:2001", good: "127.0.0.1:2001", at: r.now()})
+	before := a.asked()
+	a.set(func() { a.services = []*api.ServiceEntry{instance("127.0.0.1", 2002, 2)} })
+	if addr, err := r.lookUp(t.Context(), 7, wrong); err != nil || addr != "127.0.0.1:2002" || a.asked() == before {
+		t.Errorf("resolved %q, %v, asked %d times", addr, err, a.asked()-before)
+	}
+}
+
 func TestResolverTableIsBounded(t *testing.T) {
 	r, _, _ := newTestResolver(t)
 	for n := range resolveEntries + 100 {
