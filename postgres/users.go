@@ -7,14 +7,16 @@ import (
 	"ipnoelp.io/platform"
 )
 
+const userByEmail = `
+	SELECT id::text, email, email_verified_at IS NOT NULL, role, created_at, blocked_at IS NOT NULL, password_hash
+	FROM gateway.users WHERE email = $1`
+
 // UserByEmail returns the user with a normalised address and the hash of their
 // password. Returns ErrNotFound if there is none.
 func (s *GatewayStore) UserByEmail(ctx context.Context, email string) (platform.User, string, error) {
 	var u platform.User
 	var hash string
-	err := s.db.QueryRow(ctx, `
-		SELECT id::text, email, email_verified_at IS NOT NULL, role, created_at, blocked_at IS NOT NULL, password_hash
-		FROM gateway.users WHERE email = $1`, email).
+	err := s.db.QueryRow(ctx, userByEmail, email).
 		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked, &hash)
 	if err != nil {
 		return platform.User{}, "", fmt.Errorf("user by e-mail: %w", notFound(err, "There is no such user."))

@@ -30,8 +30,8 @@ const (
 	DefaultMaxStarting = 8               // slices on their way to warm at once
 	DefaultTimeout     = 2 * time.Minute // a cold machine starts Chromium in seconds
 
-	resyncEvery    = 15 * time.Second      // how late a missed notification is made up for
-	roundGap       = 20 * time.Millisecond // between the starts of two rounds, or twice what one takes: bursts become one
+	resyncEvery    = 15 * time.Second       // how late a missed notification is made up for
+	roundGap       = 100 * time.Millisecond // between the starts of two rounds, or twice what one takes: bursts become one
 	roundGapMax    = time.Second
 	readTimeout    = 30 * time.Second       // one round's reading
 	actionTimeout  = time.Minute            // one slice's action; CREATE DATABASE may wait for a checkpoint

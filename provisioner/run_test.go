@@ -355,7 +355,7 @@ func TestMetrics(t *testing.T) {
 		_, stop := b.start(t)
 		after(time.Second)
 		b.records.Claim("ana")
-		after(time.Second)
+		after(2 * time.Second)
 		value := func(name, label string) float64 {
 			families, err := reg.Gather()
 			if err != nil {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/consul/api"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -27,9 +28,9 @@ import (
 const (
 	// poolConns are held open: queries take a millisecond or two, so that few
 	// serve many requests, while opening one in the middle of a burst of
-	// sign-ups costs more than all their queries. DATABASE_URL's pool_max_conns
-	// overrides it.
-	poolConns = 8
+	// sign-ups, or waking one more that slept, costs more than all their queries.
+	// DATABASE_URL's pool_max_conns overrides it.
+	poolConns = 4
 
 	// startTimeout bounds the first steps on the database; Nomad starts the
 	// program again.
@@ -57,6 +58,12 @@ func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
 		dbCfg.MaxConns, dbCfg.MinConns = poolConns, poolConns
 	}
 	dbCfg.ConnConfig.RuntimeParams["application_name"] = "gateway"
+	dbCfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		if err := postgres.WarmUp(ctx, conn); err != nil && !conn.IsClosed() {
+			log.Warn("a database connection is not warmed up", "error", err)
+		}
+		return nil
+	}
 	db, err := pgxpool.NewWithConfig(context.Background(), dbCfg)
 	if err != nil {
 		return nil, fmt.Errorf("build: database pool: %w", err)

@@ -70,7 +70,13 @@ func (h *Hasher) Close() {
 // Hash returns the encoded hash of a password. Returns ErrUnavailable when too
 // many others wait.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	out, err := h.do(ctx, job{Password: password})
+	return h.HashAfter(ctx, password, func() error { return nil })
+}
+
+// HashAfter is Hash, but calls first when the password's turn has come, and
+// returns its error, if any, as it is instead of hashing.
+func (h *Hasher) HashAfter(ctx context.Context, password string, first func() error) (string, error) {
+	out, err := h.do(ctx, job{Password: password}, first)
 	return out.Hash, err
 }
 
@@ -82,11 +88,11 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error
 	if !known {
 		hash = h.dummy
 	}
-	out, err := h.do(ctx, job{Password: password, Hash: hash})
+	out, err := h.do(ctx, job{Password: password, Hash: hash}, func() error { return nil })
 	return out.Match && known, err
 }
 
-func (h *Hasher) do(ctx context.Context, j job) (outcome, error) {
+func (h *Hasher) do(ctx context.Context, j job, first func() error) (outcome, error) {
 	start := time.Now()
 	timeout := time.NewTimer(slotWait)
 	defer timeout.Stop()
@@ -102,6 +108,9 @@ func (h *Hasher) do(ctx context.Context, j job) (outcome, error) {
 		h.idle <- e
 		h.seconds.Observe(time.Since(start).Seconds())
 	}()
+	if err := first(); err != nil {
+		return outcome{}, err
+	}
 	out, err := e.do(j)
 	if err == nil && out.Error != "" {
 		err = errors.New(out.Error)

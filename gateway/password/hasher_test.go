@@ -59,6 +59,9 @@ func TestHasher(t *testing.T) {
 			if _, err := h.Verify(t.Context(), password, "not a hash"); err == nil || strings.Contains(err.Error(), "horse") {
 				t.Errorf("a malformed hash: %v", err)
 			}
+			if hash, err := h.HashAfter(t.Context(), password, func() error { return os.ErrExist }); hash != "" || !errors.Is(err, os.ErrExist) {
+				t.Errorf("hashed to %q, %v, though it was not to", hash, err)
+			}
 			var wg sync.WaitGroup
 			for range 4 * h.slots {
 				wg.Go(func() {
@@ -75,7 +78,7 @@ func TestHasher(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
-			if _, err := h.Hash(ctx, password); err == nil {
+			if _, err := h.HashAfter(ctx, password, func() error { t.Error("called before its turn"); return nil }); err == nil {
 				t.Error("hashed without a slot")
 			}
 			for _, e := range taken {
