@@ -65,7 +65,7 @@ type Proxy struct {
 // New returns a proxy. Close it when it serves no more.
 func New(o Options) *Proxy {
 	p := &Proxy{Options: o, limits: newLimits(o.Limits)}
-	p.slices = &sliceTransport{transports: newTransports(), resolver: o.Resolver, limits: p.limits, retries: o.Metrics.Retries}
+	p.slices = &sliceTransport{transports: newTransports(headerTimeout), resolver: o.Resolver, limits: p.limits, retries: o.Metrics.Retries}
 	return p
 }
 

@@ -281,6 +281,25 @@ func TestTruncatedAnswerStaysTruncated(t *testing.T) {
 	}
 }
 
+// Either transport: the larger body is not for the quick one.
+func TestSliceThatDoesNotAnswerInTime(t *testing.T) {
+	for _, size := range []int{10, 2 * replayBytes} {
+		done := make(chan struct{})
+		seven := newFakeSlice(t, 7, func(_ http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			<-done
+		})
+		b := setup(t, seven)
+		b.proxy.slices.transports = newTransports(50 * time.Millisecond)
+		res, body := b.do(t, "ana", "POST", "/api/x", bytes.NewReader(make([]byte, size)), nil)
+		wantProblem(t, res, body, 504)
+		if strings.Contains(body, "127.0.0.1") {
+			t.Errorf("the answer tells an address: %s", body)
+		}
+		close(done)
+	}
+}
+
 func TestClientThatLeaves(t *testing.T) {
 	entered, leave := make(chan struct{}), make(chan struct{})
 	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) { close(entered); <-leave })

@@ -34,7 +34,8 @@ type transports struct {
 	rest  *http.Transport
 }
 
-func newTransports() *transports {
+// newTransports waits as long for the first byte of an answer.
+func newTransports(headerTimeout time.Duration) *transports {
 	quick := upstream.New(upstream.Options{
 		DialTimeout: dialTimeout, HeaderTimeout: headerTimeout, BodyTimeout: pieceTimeout,
 		IdleTimeout: idleTimeout, IdlePerHost: idlePerSlice, IdleTotal: idleTotal,

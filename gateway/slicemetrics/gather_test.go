@@ -216,7 +216,7 @@ func TestGatherFromHostileSlices(t *testing.T) {
 			w.WriteHeader(401)
 			io.WriteString(w, "slice_memory_bytes 666\n")
 		}, 0, ""},
-		"another place": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, 302) }, 0, ""},
+		"another place": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, elsewhere.URL, http.StatusFound) }, 0, ""},
 		"a shorter one": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "9999")
 			io.WriteString(w, "slice_memory_bytes 666\n")
