@@ -11,8 +11,8 @@ import (
 
 // WarmUp has a new connection of the gateway do once what a sign-up does, and
 // leaves nothing behind. A server's process reads the catalogs and compiles the
-// triggers when it first needs them, which takes longer than a hundred sign-ups
-// after that; without it the first user of each connection would wait for it.
+// triggers when it first needs them, which makes the first sign-up some thirty
+// times as long as the next; without it a user of each connection would wait.
 // It is for a pool's AfterConnect. Where it fails nothing is lost but that.
 func WarmUp(ctx context.Context, conn *pgx.Conn) error {
 	tx, err := conn.Begin(ctx)
@@ -23,6 +23,8 @@ func WarmUp(ctx context.Context, conn *pgx.Conn) error {
 	// While somebody waits no slice is claimed: one that is locked, even for a
 	// moment, is passed over by those who really sign up.
 	waiting, email := strings.ToLower(rand.Text())+"@warm-up.invalid", strings.ToLower(rand.Text())+"@warm-up.invalid"
+	token := make([]byte, 32) // its own: a token of another that warms up would be waited for
+	rand.Read(token)
 	for _, statement := range []struct {
 		text      string
 		arguments []any
@@ -30,7 +32,7 @@ func WarmUp(ctx context.Context, conn *pgx.Conn) error {
 		{`WITH account AS (INSERT INTO gateway.users (email, password_hash) VALUES ($1, '') RETURNING id)
 			INSERT INTO gateway.queue (user_id) SELECT id FROM account`, []any{waiting}},
 		{userByEmail, []any{email}},
-		{signUp, []any{email, "", make([]byte, 32), time.Now(), "", ""}},
+		{signUp, []any{email, "", token, time.Now(), "", ""}},
 	} {
 		if _, err := tx.Exec(ctx, statement.text, statement.arguments...); err != nil {
 			return err

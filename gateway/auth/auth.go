@@ -119,8 +119,10 @@ func (s *Service) signUp(c *gin.Context) {
 	var checked time.Duration
 	began := time.Now()
 	hash, err := s.Hasher.HashAfter(r.Context(), in.Password, func() error {
-		defer func(began time.Time) { checked = time.Since(began) }(time.Now())
-		return s.checkFree(w, r, in.Email, "This e-mail address is taken. Log in instead.")
+		turn := time.Now()
+		err := s.checkFree(w, r, in.Email, "This e-mail address is taken. Log in instead.")
+		checked = time.Since(turn)
+		return err
 	})
 	if err != nil {
 		request.Fail(w, r, err)

@@ -70,7 +70,7 @@ func (h *Hasher) Close() {
 // Hash returns the encoded hash of a password. Returns ErrUnavailable when too
 // many others wait.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	return h.HashAfter(ctx, password, func() error { return nil })
+	return h.HashAfter(ctx, password, nil)
 }
 
 // HashAfter is Hash, but calls first when the password's turn has come, and
@@ -88,7 +88,7 @@ func (h *Hasher) Verify(ctx context.Context, password, hash string) (bool, error
 	if !known {
 		hash = h.dummy
 	}
-	out, err := h.do(ctx, job{Password: password, Hash: hash}, func() error { return nil })
+	out, err := h.do(ctx, job{Password: password, Hash: hash}, nil)
 	return out.Match && known, err
 }
 
@@ -108,8 +108,10 @@ func (h *Hasher) do(ctx context.Context, j job, first func() error) (outcome, er
 		h.idle <- e
 		h.seconds.Observe(time.Since(start).Seconds())
 	}()
-	if err := first(); err != nil {
-		return outcome{}, err
+	if first != nil {
+		if err := first(); err != nil {
+			return outcome{}, err
+		}
 	}
 	out, err := e.do(j)
 	if err == nil && out.Error != "" {

@@ -34,10 +34,10 @@ type transports struct {
 	rest  *http.Transport
 }
 
-// newTransports waits as long for the first byte of an answer.
-func newTransports(headerTimeout time.Duration) *transports {
+// newTransports returns transports that give a slice as long to begin its answer.
+func newTransports(begin time.Duration) *transports {
 	quick := upstream.New(upstream.Options{
-		DialTimeout: dialTimeout, HeaderTimeout: headerTimeout, BodyTimeout: pieceTimeout,
+		DialTimeout: dialTimeout, HeaderTimeout: begin, BodyTimeout: pieceTimeout,
 		IdleTimeout: idleTimeout, IdlePerHost: idlePerSlice, IdleTotal: idleTotal,
 		MaxHeaderBytes: maxHeaderBytes, MaxBody: replayBytes,
 	})
@@ -48,7 +48,7 @@ func newTransports(headerTimeout time.Duration) *transports {
 		MaxIdleConns:           idleTotal,
 		MaxIdleConnsPerHost:    idlePerSlice,
 		IdleConnTimeout:        idleTimeout,
-		ResponseHeaderTimeout:  headerTimeout,
+		ResponseHeaderTimeout:  begin,
 		ExpectContinueTimeout:  time.Second,
 		MaxResponseHeaderBytes: maxHeaderBytes,
 	}}
