@@ -92,7 +92,7 @@ type Options struct {
 	Tracer         trace.Tracer           // nil: no traces
 	DrainDelay     time.Duration          // between not being ready and refusing connections; may be 0
 	ServerTiming   bool                   // sign-ups tell how long the hash took
-	HashWorker     []string               // program that runs password.Work, and its arguments; none hashes in this process
+	HashWorker     password.Opener        // who hashes passwords; nil: this process
 }
 
 // Gateway is one gateway. Make it with New, then Run it.
@@ -122,7 +122,7 @@ func New(o Options) (*Gateway, error) {
 	g.queue = queue.New(o.Store, g.metrics.QueueServed, o.Log)
 	g.mails = mailing.New(o.Store, o.Mailer, o.PublicURL, g.metrics.Mails, o.Log)
 	var err error
-	if g.hasher, err = password.NewHasher(g.metrics.HashSeconds, o.HashWorker...); err != nil {
+	if g.hasher, err = password.NewHasher(g.metrics.HashSeconds, o.HashWorker); err != nil {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	if g.origins, err = auth.NewOrigins(o.PublicURL); err != nil {

@@ -18,7 +18,7 @@ variable "datacenters" {
 variable "count" {
   type        = number
   default     = 2
-  description = "gateways; each uses one core at most, besides its password hashes"
+  description = "gateways; each uses one core at most, besides its password-hasher"
 }
 
 variable "host_network" {
@@ -151,8 +151,36 @@ job "gateway" {
     # Out of Consul first: the edge sends nobody here any more when it is told to stop.
     shutdown_delay = "5s"
 
+    # Beside the gateway, so that a burst of sign-ups holds up nobody: between
+    # containers the CPU shares decide who goes first, and these are the fewest.
+    task "password-hasher" {
+      driver = "docker"
+
+      lifecycle {
+        hook    = "prestart"
+        sidecar = true
+      }
+
+      config {
+        image           = var.image
+        force_pull      = false
+        args            = ["hash-passwords", "${NOMAD_ALLOC_DIR}/tmp/hash.sock"]
+        network_mode    = "none"
+        cap_drop        = ["all"]
+        security_opt    = ["no-new-privileges"]
+        readonly_rootfs = true
+        pids_limit      = 64
+      }
+
+      resources {
+        cpu    = 50
+        memory = 128
+      }
+    }
+
     task "gateway" {
       driver       = "docker"
+      leader       = true # told to stop, it needs its password-hasher to the end
       kill_timeout = "45s"
 
       config {
@@ -174,8 +202,9 @@ job "gateway" {
         WARM_TARGET      = var.warm_target
         TRUSTED_PROXIES  = var.trusted_proxies
         SERVER_TIMING    = var.server_timing
+        HASH_SOCKET      = "${NOMAD_ALLOC_DIR}/tmp/hash.sock"
         GOMAXPROCS       = 1        # as a worker of nginx: more gateways, not more threads, take more cores
-        GOMEMLIMIT       = "128MiB" # below the limit: the hash worker is beside it
+        GOMEMLIMIT       = "128MiB" # below the limit, which counts what Go's runtime does not
         MAIL_FROM        = var.mail_from
         MAIL_OUTBOX      = var.mail_outbox
         SMTP_ADDR        = var.smtp_addr
@@ -207,7 +236,7 @@ job "gateway" {
 
       resources {
         cpu    = 500
-        memory = 256
+        memory = 192
       }
     }
   }

@@ -19,6 +19,7 @@ import (
 	"ipnoelp.io/platform/consul"
 	"ipnoelp.io/platform/gateway"
 	"ipnoelp.io/platform/gateway/admin"
+	"ipnoelp.io/platform/gateway/password"
 	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/nomad"
 	"ipnoelp.io/platform/postgres"
@@ -47,9 +48,9 @@ type App struct {
 	traces   *tracing.Provider
 }
 
-// Build makes the app, which hashes passwords by the program hashWorker; it
-// connects to nothing yet.
-func Build(cfg Config, hashWorker []string, log *slog.Logger) (*App, error) {
+// Build makes the app; it connects to nothing yet. Workers of their own hash its
+// passwords.
+func Build(cfg Config, hashWorker password.Opener, log *slog.Logger) (*App, error) {
 	dbCfg, err := pgxpool.ParseConfig(cfg.DatabaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("build: DATABASE_URL is not a PostgreSQL URL")

@@ -35,6 +35,7 @@ type Config struct {
 	AdminPassword   string     `env:"ADMIN_PASSWORD"` // secret
 	LogLevel        slog.Level `env:"LOG_LEVEL" envDefault:"INFO"`
 	ServerTiming    bool       `env:"SERVER_TIMING"` // sign-ups tell how long the password hash took
+	HashSocket      string     `env:"HASH_SOCKET"`   // Unix socket of a gateway hash-passwords; the gateway starts one for itself when empty
 
 	// Proxies whose X-Forwarded-For and X-Request-Id are believed.
 	TrustedProxies []netip.Prefix `env:"TRUSTED_PROXIES" envDefault:"127.0.0.0/8,::1/128"`

@@ -1,6 +1,9 @@
 // Command gateway authenticates users and sends their requests to their
-// slices. It is configured by environment variables; see Config. With the
-// argument hash-passwords it is the worker that it starts for itself.
+// slices. It is configured by environment variables; see Config.
+//
+// With the argument hash-passwords it hashes passwords for gateways instead: on
+// the Unix socket that is the second argument, or on its standard input and
+// output for the gateway that started it.
 package main
 
 import (
@@ -29,8 +32,8 @@ const gcPercent = 400
 const hashPasswords = "hash-passwords"
 
 func run() error {
-	if len(os.Args) == 2 && os.Args[1] == hashPasswords {
-		return password.Work(os.Stdin, os.Stdout)
+	if len(os.Args) > 1 {
+		return hash(os.Args[1:])
 	}
 	cfg, err := ParseConfig()
 	if err != nil {
@@ -46,14 +49,30 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
-	program, err := os.Executable()
-	if err != nil {
-		return err
+	hashWorker := password.Socket(cfg.HashSocket)
+	if cfg.HashSocket == "" {
+		program, err := os.Executable()
+		if err != nil {
+			return err
+		}
+		hashWorker = password.Program(program, hashPasswords)
 	}
-	app, err := Build(cfg, []string{program, hashPasswords}, log)
+	app, err := Build(cfg, hashWorker, log)
 	if err != nil {
 		return err
 	}
 	defer app.Close()
 	return app.Run(ctx)
+}
+
+func hash(args []string) error {
+	if args[0] != hashPasswords || len(args) > 2 {
+		return fmt.Errorf("usage: gateway [%s [socket]]", hashPasswords)
+	}
+	if len(args) == 1 {
+		return password.Work(os.Stdin, os.Stdout)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return password.Serve(ctx, args[1], slog.New(slog.NewJSONHandler(os.Stdout, nil)))
 }

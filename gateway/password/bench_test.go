@@ -6,7 +6,7 @@ import (
 )
 
 func BenchmarkHash(b *testing.B) {
-	for name, e := range map[string]engine{"local": local{}, "worker": &process{command: []string{os.Args[0], asWorker}}} {
+	for name, e := range map[string]engine{"local": local{}, "worker": &remote{open: Program(os.Args[0], asWorker)}} {
 		b.Run(name, func(b *testing.B) {
 			defer e.close()
 			for b.Loop() {

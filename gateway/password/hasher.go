@@ -40,10 +40,10 @@ type engine interface {
 }
 
 // NewHasher returns a hasher that leaves one core free of hashing; seconds
-// observes how long each hash took, the wait for its turn included. The worker
-// is a program that runs Work, with its arguments; without one the hashing
-// happens in this process. Close it in the end.
-func NewHasher(seconds prometheus.Observer, worker ...string) (*Hasher, error) {
+// observes how long each hash took, the wait for its turn included. Workers hash
+// over the connections that open makes; where it is nil the hashing happens in
+// this process. Close it in the end.
+func NewHasher(seconds prometheus.Observer, open Opener) (*Hasher, error) {
 	dummy, err := local{}.do(job{Password: platform.NewSessionToken()})
 	if err != nil {
 		return nil, fmt.Errorf("password: %w", err)
@@ -51,8 +51,8 @@ func NewHasher(seconds prometheus.Observer, worker ...string) (*Hasher, error) {
 	slots := min(max(1, runtime.NumCPU()-1), maxSlots)
 	h := &Hasher{idle: make(chan engine, slots), slots: slots, dummy: dummy.Hash, seconds: seconds}
 	for range slots {
-		if len(worker) > 0 {
-			h.idle <- &process{command: worker}
+		if open != nil {
+			h.idle <- &remote{open: open}
 		} else {
 			h.idle <- local{}
 		}
@@ -60,7 +60,7 @@ func NewHasher(seconds prometheus.Observer, worker ...string) (*Hasher, error) {
 	return h, nil
 }
 
-// Close ends the workers, once the hashes under way are done.
+// Close ends the connections to the workers, once the hashes under way are done.
 func (h *Hasher) Close() {
 	for range h.slots {
 		(<-h.idle).close()

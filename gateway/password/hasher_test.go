@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sys/unix"
@@ -19,8 +23,16 @@ import (
 const asWorker = "work"
 
 func TestMain(m *testing.M) {
-	if len(os.Args) == 2 && os.Args[1] == asWorker {
-		if err := Work(os.Stdin, os.Stdout); err != nil {
+	if len(os.Args) > 1 && os.Args[1] == asWorker {
+		var err error
+		if len(os.Args) == 2 {
+			err = Work(os.Stdin, os.Stdout)
+		} else {
+			ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+			defer stop()
+			err = Serve(ctx, os.Args[2], slog.New(slog.DiscardHandler))
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -29,9 +41,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func newHasher(t *testing.T, worker ...string) *Hasher {
+func newHasher(t *testing.T, open Opener) *Hasher {
 	t.Helper()
-	h, err := NewHasher(prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hash"}), worker...)
+	h, err := NewHasher(prometheus.NewHistogram(prometheus.HistogramOpts{Name: "hash"}), open)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,9 +52,11 @@ func newHasher(t *testing.T, worker ...string) *Hasher {
 }
 
 func TestHasher(t *testing.T) {
-	for name, worker := range map[string][]string{"in this process": nil, "in workers": {os.Args[0], asWorker}} {
+	for name, open := range map[string]Opener{
+		"in this process": nil, "in programs": Program(os.Args[0], asWorker), "over a socket": Socket(serve(t)),
+	} {
 		t.Run(name, func(t *testing.T) {
-			h := newHasher(t, worker...)
+			h := newHasher(t, open)
 			const password = "correct \"horse\"\n\u2028 <&>"
 			hash, err := h.Hash(t.Context(), password)
 			if err != nil {
@@ -93,12 +107,12 @@ func TestWorker(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{command: []string{os.Args[0], asWorker}}
-	defer p.close()
-	if out, err := p.do(job{Password: "horse"}); err != nil || out.Hash == "" {
+	r := &remote{open: Program(os.Args[0], asWorker)}
+	defer r.close()
+	if out, err := r.do(job{Password: "horse"}); err != nil || out.Hash == "" {
 		t.Fatalf("%+v, %v", out, err)
 	}
-	pid := p.cmd.Process.Pid
+	pid := r.conn.(*process).cmd.Process.Pid
 	// The raw system call answers 20 minus the niceness.
 	if prio, err := syscall.Getpriority(syscall.PRIO_PROCESS, pid); err != nil || prio != 20-niceness {
 		t.Errorf("priority %d, %v", prio, err)
@@ -125,21 +139,87 @@ func TestWorker(t *testing.T) {
 	}
 
 	// Killed, it is started again for the next job.
-	if err := p.cmd.Process.Kill(); err != nil {
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := p.do(job{Password: "horse"}); err != nil || out.Hash == "" || p.cmd.Process.Pid == pid {
+	if out, err := r.do(job{Password: "horse"}); err != nil || out.Hash == "" || r.conn.(*process).cmd.Process.Pid == pid {
 		t.Errorf("after a kill: %+v, %v", out, err)
 	}
 	// Closed, it leaves nothing behind.
-	pid = p.cmd.Process.Pid
-	p.close()
+	pid = r.conn.(*process).cmd.Process.Pid
+	r.close()
 	if err := syscall.Kill(pid, 0); err == nil {
 		t.Error("still there")
 	}
-	missing := &process{command: []string{"/nonexistent"}}
+	missing := &remote{open: Program("/nonexistent")}
 	if _, err := missing.do(job{Password: "horse"}); err == nil {
 		t.Error("a program that does not exist hashed")
+	}
+}
+
+// serve runs a worker on the socket that it returns.
+func serve(t *testing.T) (socket string) {
+	t.Helper()
+	socket = filepath.Join(t.TempDir(), "hash.sock")
+	startServing(t, socket)
+	return socket
+}
+
+func startServing(t *testing.T, socket string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], asWorker, socket)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+func TestServe(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "hash.sock")
+	h := newHasher(t, Socket(socket))
+	// It is waited for, at first and while it is started again, over the socket
+	// that the one before left.
+	var worker *exec.Cmd
+	for range 2 {
+		if worker != nil {
+			_ = worker.Process.Kill()
+			_ = worker.Wait()
+		}
+		started := make(chan *exec.Cmd, 1)
+		time.AfterFunc(2*socketPause, func() { started <- startServing(t, socket) })
+		hash, err := h.Hash(t.Context(), "horse")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if match, err := h.Verify(t.Context(), "horse", hash); err != nil || !match {
+			t.Errorf("%v, %v", match, err)
+		}
+		worker = <-started
+	}
+	// A malformed job costs its sender the connection, nobody else.
+	conn, err := Socket(socket)()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := fmt.Fprintln(conn, `{"password": horse}`); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := conn.Read(make([]byte, 1)); err == nil {
+		t.Errorf("%d bytes answer a malformed job", n)
+	}
+	if _, err := h.Hash(t.Context(), "horse"); err != nil {
+		t.Error(err)
+	}
+	// Told to end, it does.
+	if err := errors.Join(worker.Process.Signal(syscall.SIGTERM), worker.Wait()); err != nil {
+		t.Error(err)
 	}
 }
 

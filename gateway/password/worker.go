@@ -6,36 +6,75 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"log/slog"
+	"net"
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"strconv"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// niceness lets the other threads of the container go first, and leaves a
-	// tenth of a busy core for hashing.
+	// niceness lets the other threads of the container, if there are any, go
+	// first, and leaves a tenth of a busy core for hashing.
 	niceness = 10
 
-	// workerMemory is for one hash and the garbage of another.
-	workerMemory = 32 << 20 // bytes
+	// workMemory is for one hash and the garbage of another.
+	workMemory = 32 << 20 // bytes
 
-	// workerTimeout is for one job on a machine that is very busy.
-	workerTimeout = 30 * time.Second
+	// serveMemory is for maxSlots hashes and the garbage of as many.
+	serveMemory = 96 << 20 // bytes
 )
 
-// Work does jobs from in, answering on out, until in ends: what a worker
-// program runs. It lowers the priority of its process group, which process has
-// made its own, and leaves a core free.
+// Work does jobs from in, answering on out, until in ends: what a program runs
+// that Program starts. It lowers the priority of its process group, which is to
+// be its own, and leaves a core free.
 func Work(in io.Reader, out io.Writer) error {
 	if err := stepBack(); err != nil {
 		return fmt.Errorf("password worker: %w", err)
 	}
-	debug.SetMemoryLimit(workerMemory)
+	debug.SetMemoryLimit(workMemory)
+	return work(in, out)
+}
+
+// Serve does the jobs of everybody who connects to a Unix socket, until ctx is
+// done: what a program runs whose socket Socket is told. It makes way for others
+// as Work does.
+func Serve(ctx context.Context, socket string, log *slog.Logger) error {
+	if err := stepBack(); err != nil {
+		return fmt.Errorf("password worker: %w", err)
+	}
+	debug.SetMemoryLimit(serveMemory)
+	if err := os.Remove(socket); err != nil && !errors.Is(err, fs.ErrNotExist) { // of one before that was killed
+		return fmt.Errorf("password worker: %w", err)
+	}
+	ln, err := new(net.ListenConfig).Listen(ctx, "unix", socket)
+	if err != nil {
+		return fmt.Errorf("password worker: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { ln.Close() })()
+	log.Info("listening", "addr", socket)
+	for {
+		conn, err := ln.Accept()
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("password worker: %w", err)
+		}
+		go func() {
+			defer conn.Close()
+			if err := work(conn, conn); err != nil {
+				log.Warn("connection", "error", err)
+			}
+		}()
+	}
+}
+
+func work(in io.Reader, out io.Writer) error {
 	jobs, answers := json.NewDecoder(in), json.NewEncoder(out)
 	for {
 		var j job
@@ -108,82 +147,4 @@ func moveThreads(cores unix.CPUSet) (moved bool, err error) {
 		}
 	}
 	return moved, nil
-}
-
-// process is a worker process. It starts with the first job, and anew after it
-// failed. One job at a time.
-type process struct {
-	command []string
-
-	cmd  *exec.Cmd // nil while none runs
-	in   io.WriteCloser
-	send *json.Encoder
-	recv *json.Decoder
-}
-
-// do tries twice: a worker may have been killed since its last job, and a job
-// that is done again harms nobody.
-func (p *process) do(j job) (outcome, error) {
-	out, err := p.try(j)
-	if err != nil {
-		out, err = p.try(j)
-	}
-	return out, err
-}
-
-func (p *process) try(j job) (out outcome, err error) {
-	if p.cmd == nil {
-		if err := p.start(); err != nil {
-			return out, err
-		}
-	}
-	stuck := time.AfterFunc(workerTimeout, kill(p.cmd.Process))
-	defer stuck.Stop()
-	if err = p.send.Encode(j); err == nil { //nolint:gosec // the pipe leads to the worker alone
-		err = p.recv.Decode(&out)
-	}
-	if err != nil {
-		stuck.Stop()
-		p.close()
-		return outcome{}, fmt.Errorf("worker: %w", err)
-	}
-	return out, nil
-}
-
-func (p *process) start() error {
-	// It outlives the request that it is started for; close ends it.
-	cmd := exec.CommandContext(context.Background(), p.command[0], p.command[1:]...)
-	cmd.Env = []string{}                                  // it needs no secret
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // see Work
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("worker: %w", err)
-	}
-	p.cmd, p.in = cmd, in
-	p.send, p.recv = json.NewEncoder(in), json.NewDecoder(out)
-	return nil
-}
-
-// close ends the worker, which leaves when its input ends.
-func (p *process) close() {
-	if p.cmd == nil {
-		return
-	}
-	p.in.Close()
-	stuck := time.AfterFunc(time.Second, kill(p.cmd.Process))
-	defer stuck.Stop()
-	_ = p.cmd.Wait() // what it answered is known already
-	p.cmd = nil
-}
-
-func kill(p *os.Process) func() {
-	return func() { _ = p.Kill() } // an error means that it has ended
 }
