@@ -18,6 +18,7 @@ import (
 
 const (
 	pollEvery   = 5 * time.Second  // mails of other gateways, and those that are tried again
+	settle      = 2 * time.Second  // from a wake-up: what asks for mails, many sign-ups at once, goes first
 	batch       = 16               // mails claimed at once
 	sendTimeout = 20 * time.Second // for one mail
 	dbTimeout   = 5 * time.Second  // for one statement
@@ -98,6 +99,11 @@ func (w *Worker) Run(ctx context.Context) {
 			return
 		case <-tick.C:
 		case <-w.wake:
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(settle):
+			}
 		}
 		for w.sendDue(ctx) == batch {
 		}

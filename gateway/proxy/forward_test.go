@@ -83,6 +83,9 @@ func exchange(t *testing.T, addr, sent string) string {
 			slices.Sort(lines[1:])
 			part = strings.Join(lines, "\r\n")
 		}
+		if part == "HTTP/1.1 100 Continue" && slices.Contains(parts, part) {
+			continue // the slice's and the server's own: both come, or one, as they race
+		}
 		parts = append(parts, part)
 	}
 	return strings.Join(parts, "\r\n\r\n")

@@ -36,17 +36,20 @@ type conn struct {
 	headerLimit int
 	left        int // bytes that may still be read; counts down while a header is read
 
-	ctx         context.Context // of the request under way
-	abort       func()          // makes what waits return
-	stop        func() bool     // ends the watch over ctx
-	armed       time.Time       // when the deadline was set
-	armedFor    time.Duration
-	answered    bool // a byte of an answer to this request was read
-	writeFailed bool
-	maySwitch   bool // to another protocol, in answer to this request
+	ctx       context.Context // of the request under way
+	abort     func()          // makes what waits return
+	stop      func() bool     // ends the watch over ctx
+	armed     time.Time       // when the deadline was set
+	armedFor  time.Duration
+	sent      bool  // the request was, as far as the server took it
+	writeErr  error // why it was not sent to its end
+	answered  bool  // a byte of an answer to this request was read
+	maySwitch bool  // to another protocol, in answer to this request
 
-	look  func(fd uintptr) bool // reads without waiting; tells alive
-	alive bool
+	ask  func(fd uintptr) bool // for raw: see send
+	into []byte                // where ask reads to
+	n    int                   // bytes that ask read
+	err  error                 // of ask
 }
 
 // buffers are lent to a connection while a request is under way: most
@@ -68,24 +71,70 @@ func newConn(nc net.Conn, addr string, headerLimit int) (*conn, error) {
 	}
 	c := &conn{Conn: nc, addr: addr, raw: raw, headerLimit: headerLimit, left: noLimit}
 	c.abort = func() { _ = c.SetDeadline(past) }
-	probe := make([]byte, 1)
-	c.look = func(fd uintptr) bool {
-		_, err := syscall.Read(int(fd), probe)
-		c.alive = err == syscall.EAGAIN
-		return true
+	c.ask = func(fd uintptr) (done bool) {
+		c.n, c.err = readNow(fd, c.into)
+		waits := errors.Is(c.err, syscall.EAGAIN)
+		if !c.sent {
+			if !waits {
+				c.n, c.err = 0, errStale
+				return true
+			}
+			c.sent = true
+			_, c.writeErr = c.Write(c.out)
+		}
+		return !waits
 	}
 	return c, nil
+}
+
+// errStale means that nothing was sent: the server had closed the connection, or
+// said something unasked, which could be taken for the answer.
+var errStale = errors.New("upstream: the connection is not usable any more")
+
+// send sends the request and waits for the first bytes of the answer, which it
+// reads to p. A server may answer, and close, before it has taken all of the
+// request. The look whether the connection is still usable is the attempt to read
+// that has to come before the wait: one system call for both.
+func (c *conn) send(p []byte) (int, error) {
+	c.into, c.n, c.err = p, 0, nil
+	err := c.raw.Read(c.ask)
+	c.into = nil
+	if err == nil {
+		err = c.err
+	}
+	return c.n, err
+}
+
+// readNow reads what is there. The error is EAGAIN if nothing is.
+func readNow(fd uintptr, p []byte) (int, error) {
+	for {
+		n, err := syscall.Read(int(fd), p)
+		switch {
+		case errors.Is(err, syscall.EINTR):
+			continue
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		}
+		return n, nil
+	}
 }
 
 // readerOf reads from the connection under the header's limit.
 type readerOf struct{ c *conn }
 
-func (r readerOf) Read(p []byte) (int, error) {
+func (r readerOf) Read(p []byte) (n int, err error) {
 	c := r.c
 	if c.left <= 0 {
 		return 0, errHeaderSize
 	}
-	n, err := c.Read(p[:min(len(p), c.left)])
+	p = p[:min(len(p), c.left)]
+	if c.sent {
+		n, err = c.Read(p)
+	} else {
+		n, err = c.send(p)
+	}
 	if c.left != noLimit {
 		c.left -= n
 	}
@@ -95,7 +144,7 @@ func (r readerOf) Read(p []byte) (int, error) {
 
 // begin binds the connection to a request: when ctx ends, so does what waits.
 func (c *conn) begin(ctx context.Context) {
-	c.ctx, c.answered, c.writeFailed = ctx, false, false
+	c.ctx, c.sent, c.writeErr, c.answered = ctx, false, nil, false
 	c.stop = context.AfterFunc(ctx, c.abort)
 	c.buffers = unusedBuffers.Get().(*buffers)
 	c.br.Reset(readerOf{c})
@@ -133,27 +182,14 @@ func (c *conn) arm(d time.Duration) {
 // next one.
 func (c *conn) unread() bool { return c.br.Buffered() > 0 }
 
-// usable looks whether an idle connection is still open, and silent.
-func (c *conn) usable() bool {
-	if time.Since(c.armed) >= c.armedFor/slack {
-		c.armedFor = 0
-		_ = c.SetDeadline(time.Time{}) // a deadline that passed would look like a fault
-	}
-	c.alive = false
-	return c.raw.Read(c.look) == nil && c.alive
-}
-
 func (c *conn) roundTrip(req *Request, timeout time.Duration) (*http.Response, error) {
 	if err := c.compose(req); err != nil {
 		return nil, err
 	}
 	c.arm(timeout)
-	_, writeErr := c.Write(c.out)
-	// A server may answer, and close, before it has read all.
-	c.writeFailed = writeErr != nil
 	res, err := c.answer(req)
-	if err != nil && writeErr != nil {
-		err = writeErr
+	if err != nil && c.writeErr != nil {
+		err = c.writeErr
 	}
 	return res, err
 }
@@ -215,13 +251,16 @@ func appendField(b []byte, name, value string) []byte {
 	return append(b, "\r\n"...)
 }
 
-// answer reads up to the end of the header of the final answer.
+// answer sends the request that is in c.out, and reads up to the end of the
+// header of the final answer.
 func (c *conn) answer(req *Request) (*http.Response, error) {
 	c.left = c.headerLimit
-	defer func() { c.left = noLimit }()
-	if cap(c.out) > readBuffer {
-		c.out = nil // a rare size; do not keep it while idle
-	}
+	defer func() {
+		c.left = noLimit
+		if cap(c.out) > readBuffer {
+			c.out = nil // a rare size; do not keep it while idle
+		}
+	}()
 	for {
 		res, err := http.ReadResponse(c.br, req.Request)
 		if err != nil {

@@ -35,7 +35,7 @@ func (p *pool) take(addr string) *conn {
 		if c == nil {
 			return nil
 		}
-		if time.Since(c.idle) < p.timeout && c.usable() {
+		if time.Since(c.idle) < p.timeout {
 			return c
 		}
 		c.Close()

@@ -119,8 +119,13 @@ func (t *Transport) Send(req *Request) (*http.Response, error) {
 		if err == nil {
 			return res, nil
 		}
-		if ctx.Err() != nil || c.answered || !closedByServer(err) || !repeatable(req.Request) {
+		switch {
+		case ctx.Err() != nil:
 			return nil, cause(ctx, err)
+		case errors.Is(err, errStale):
+			continue
+		case c.answered || !closedByServer(err) || !repeatable(req.Request):
+			return nil, err
 		}
 		t.idle.drop(addr) // the others are as old
 	}
@@ -211,7 +216,7 @@ func (t *Transport) exchange(ctx context.Context, c *conn, req *Request) (*http.
 	if res.StatusCode == http.StatusSwitchingProtocols {
 		return res, nil
 	}
-	b := &answerBody{ReadCloser: res.Body, t: t, c: c, reusable: !res.Close && !c.writeFailed}
+	b := &answerBody{ReadCloser: res.Body, t: t, c: c, reusable: !res.Close && c.writeErr == nil}
 	if res.Body == http.NoBody {
 		b.end(true)
 		return res, nil
