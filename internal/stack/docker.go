@@ -68,7 +68,11 @@ func (c *Config) startDockerd() error {
 		return err
 	}
 	// Containers reach the host and what it publishes, never each other.
-	return c.process("dockerd").start(dockerd, os.Environ(), "--icc=false")
+	p := c.process("dockerd")
+	if err := p.start(dockerd, os.Environ(), "--icc=false"); err != nil {
+		return err
+	}
+	return p.background()
 }
 
 // bridgeIP is the host's address on the Docker bridge: slices publish their

@@ -37,6 +37,10 @@ func (c *Config) startNomad(ctx context.Context, program string, s *secrets) (*n
 		if err := p.start(program, c.cleanEnviron(), "agent", "-config", config); err != nil {
 			return nil, "", err
 		}
+		// New slices can wait for a processor; who uses one, or signs up, should not.
+		if err := p.background(); err != nil {
+			return nil, "", err
+		}
 		note = "started"
 	}
 	client, err := c.nomadClient(s.NomadManagementToken)

@@ -14,6 +14,9 @@ import (
 	"time"
 )
 
+// backgroundNice is a tenth of the share that a session has otherwise.
+const backgroundNice = "10"
+
 // process is a daemon that outlives the program that started it, known by a
 // file with its process id.
 type process struct {
@@ -62,6 +65,18 @@ func (p process) start(program string, environ []string, args ...string) error {
 	}
 	go cmd.Wait() // reaped while this program lives, by init afterwards
 	return os.WriteFile(p.pidFile, []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o600)
+}
+
+// background has other sessions go first where all want the processor: the kernel
+// gives each session its share, whatever number of threads it has. Containers are
+// in control groups of their own; so are the units of a machine with systemd, where
+// CPUWeight says the same. Kernels that do not group sessions have no such file.
+func (p process) background() error {
+	err := os.WriteFile(fmt.Sprintf("/proc/%d/autogroup", p.pid()), []byte(backgroundNice), 0)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // stop asks the process to end, and kills it when it has not in time.
