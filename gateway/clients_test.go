@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/downstream"
 )
 
 // What clients may send to make two programs see different requests: the slice
@@ -157,7 +158,7 @@ func TestSlowClients(t *testing.T) {
 				l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
 				srv := g.newServer()
 				served := make(chan struct{})
-				go func() { defer close(served); srv.Serve(l) }()
+				go func() { defer close(served); srv.Serve(downstream.NewListener(l, srv)) }()
 				client, server := net.Pipe()
 				l.conns <- server
 				start := time.Now()

@@ -22,6 +22,7 @@ import (
 
 	"ipnoelp.io/platform/gateway/admin"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/downstream"
 	"ipnoelp.io/platform/gateway/mailing"
 	"ipnoelp.io/platform/gateway/metrics"
 	"ipnoelp.io/platform/gateway/password"
@@ -203,8 +204,10 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 	wg.Go(func() { g.noteSeen(background) })
 
 	srv := g.newServer()
+	clients := downstream.NewListener(ln, srv)
+	wg.Go(func() { clients.Watch(background) })
 	served := make(chan error, 1)
-	wg.Go(func() { served <- srv.Serve(ln) })
+	wg.Go(func() { served <- srv.Serve(clients) })
 	select {
 	case err := <-served:
 		return fmt.Errorf("gateway: serve: %w", err)

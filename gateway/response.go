@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/downstream"
 )
 
 // response remembers what is answered, for the log and the metrics. It has the
@@ -54,11 +55,12 @@ func (w *response) Flush() {
 
 func (w *response) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
-	if err == nil {
-		w.hijacked = true
-		w.status = http.StatusSwitchingProtocols
+	if err != nil {
+		return nil, nil, err
 	}
-	return conn, rw, err
+	w.hijacked = true
+	w.status = http.StatusSwitchingProtocols
+	return downstream.Detach(conn), rw, nil
 }
 
 // Unwrap is for http.ResponseController: deadlines.

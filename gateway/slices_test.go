@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/downstream"
 	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/problem"
 )
@@ -116,9 +117,12 @@ func setupTenants(t testing.TB, change ...func(*Options)) *tenants {
 		t.Fatal(err)
 	}
 	srv := x.newServer()
-	served := make(chan struct{})
-	go func() { defer close(served); srv.Serve(ln) }()
-	t.Cleanup(func() { srv.Close(); <-served })
+	clients := downstream.NewListener(ln, srv)
+	var wg sync.WaitGroup
+	wg.Go(func() { srv.Serve(clients) })
+	watched, stop := context.WithCancel(t.Context())
+	wg.Go(func() { clients.Watch(watched) })
+	t.Cleanup(func() { srv.Close(); stop(); wg.Wait() })
 	x.addr = ln.Addr().String()
 	return x
 }
