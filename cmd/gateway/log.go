@@ -35,11 +35,28 @@ type eventLog struct {
 
 // Handle flushes after what somebody may be waiting for.
 func (l *eventLog) Handle(ctx context.Context, r slog.Record) error {
+	if l.writePlain(r) {
+		return nil
+	}
 	err := l.Handler.Handle(ctx, r)
 	if r.Level >= slog.LevelWarn {
 		l.flush()
 	}
 	return err
+}
+
+// writePlain writes an event that appendPlain takes. There is one for each request.
+func (l *eventLog) writePlain(r slog.Record) bool {
+	if r.Level >= slog.LevelWarn {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, ok := appendPlain(l.w.AvailableBuffer(), r)
+	if ok {
+		_, _ = l.w.Write(b) // there is nowhere to report it to
+	}
+	return ok
 }
 
 // WithAttrs and WithGroup keep the flush.

@@ -37,8 +37,9 @@ type conn struct {
 	left        int // bytes that may still be read; counts down while a header is read
 
 	ctx       context.Context // of the request under way
-	abort     func()          // makes what waits return
-	stop      func() bool     // ends the watch over ctx
+	watch     *watch          // over ctx
+	place     int             // guarded by watch.mu; in watch.conns
+	aborted   bool            // guarded by watch.mu; ctx ended before the request
 	armed     time.Time       // when the deadline was set
 	armedFor  time.Duration
 	sent      bool  // the request was, as far as the server took it
@@ -64,13 +65,12 @@ var unusedBuffers = sync.Pool{New: func() any { return &buffers{br: bufio.NewRea
 
 const noLimit = int(^uint(0) >> 1)
 
-func newConn(nc net.Conn, addr string, headerLimit int) (*conn, error) {
+func newConn(nc net.Conn, addr string, headerLimit int, watch *watch) (*conn, error) {
 	raw, err := nc.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, addr: addr, raw: raw, headerLimit: headerLimit, left: noLimit}
-	c.abort = func() { _ = c.SetDeadline(past) }
+	c := &conn{Conn: nc, addr: addr, raw: raw, watch: watch, headerLimit: headerLimit, left: noLimit}
 	c.ask = func(fd uintptr) (done bool) {
 		c.n, c.err = readNow(fd, c.into)
 		waits := errors.Is(c.err, syscall.EAGAIN)
@@ -142,10 +142,13 @@ func (r readerOf) Read(p []byte) (n int, err error) {
 	return n, err
 }
 
-// begin binds the connection to a request: when ctx ends, so does what waits.
+// abort makes what waits return.
+func (c *conn) abort() { _ = c.SetDeadline(past) }
+
+// begin binds the connection to a request: soon after ctx ends, so does what waits.
 func (c *conn) begin(ctx context.Context) {
 	c.ctx, c.sent, c.writeErr, c.answered = ctx, false, nil, false
-	c.stop = context.AfterFunc(ctx, c.abort)
+	c.watch.add(c)
 	c.buffers = unusedBuffers.Get().(*buffers)
 	c.br.Reset(readerOf{c})
 }
@@ -153,13 +156,13 @@ func (c *conn) begin(ctx context.Context) {
 // finish unbinds it. Reports whether the request was aborted, which leaves the
 // connection unusable.
 func (c *conn) finish() (aborted bool) {
-	return !c.stop()
+	return c.watch.remove(c)
 }
 
 // rest is for a connection whose answer was read to the end: nobody reads from
 // its buffer any more.
 func (c *conn) rest() {
-	c.ctx, c.stop, c.idle = nil, nil, time.Now()
+	c.ctx, c.idle = nil, time.Now()
 	c.br.Reset(nil)
 	unusedBuffers.Put(c.buffers)
 	c.buffers = nil

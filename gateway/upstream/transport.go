@@ -38,6 +38,7 @@ type Transport struct {
 	Options
 	dialer net.Dialer
 	idle   pool
+	watch  watch
 }
 
 // New returns a transport. Close it when it is not used any more.
@@ -113,6 +114,9 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 // the request is sent again where that does no harm.
 func (t *Transport) Send(req *Request) (*http.Response, error) {
 	ctx := req.Context()
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
 	addr := req.URL.Host
 	for c := t.idle.take(addr); c != nil; c = t.idle.take(addr) {
 		res, err := t.exchange(ctx, c, req)
@@ -145,7 +149,7 @@ func (t *Transport) dial(ctx context.Context, addr string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := newConn(nc, addr, t.MaxHeaderBytes)
+	c, err := newConn(nc, addr, t.MaxHeaderBytes, &t.watch)
 	if err != nil {
 		nc.Close()
 		return nil, err
