@@ -30,19 +30,27 @@ func (w *watch) add(c *conn) {
 func (w *watch) remove(c *conn) (aborted bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if !c.aborted {
+		w.take(c.place)
+	}
+	return c.aborted
+}
+
+// take removes the connection at a place. The caller holds mu.
+func (w *watch) take(place int) {
 	last := len(w.conns) - 1
-	w.conns[c.place] = w.conns[last]
-	w.conns[c.place].place = c.place
+	w.conns[place] = w.conns[last]
+	w.conns[place].place = place
 	w.conns[last] = nil
 	w.conns = w.conns[:last]
-	return c.aborted
 }
 
 func (w *watch) look() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for _, c := range w.conns {
-		if c.ctx.Err() != nil {
+	for place := len(w.conns) - 1; place >= 0; place-- {
+		if c := w.conns[place]; c.ctx.Err() != nil {
+			w.take(place) // even if nobody comes to close it
 			c.aborted = true
 			c.abort()
 		}
