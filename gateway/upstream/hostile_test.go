@@ -147,6 +147,7 @@ func TestHostileServer(t *testing.T) {
 		body   string
 		cut    bool // an error while the body is read
 		own    bool // net/http leaves it to the caller
+		after  bool // bytes come after the end; net/http looks in the background, and may be too late
 	}{
 		{name: "plain", answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", open: true, status: 200, body: "ok"},
 		{name: "empty", answer: "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", open: true, status: 200},
@@ -154,7 +155,7 @@ func TestHostileServer(t *testing.T) {
 		{name: "204", answer: "HTTP/1.1 204 No Content\r\n\r\n", open: true, status: 204},
 		{name: "304 with a length", answer: "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n", open: true, status: 304},
 		{name: "HEAD with a length", method: "HEAD", answer: "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n", open: true, status: 200},
-		{name: "HEAD with a body", method: "HEAD", answer: "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecre!", open: true, status: 200},
+		{name: "HEAD with a body", method: "HEAD", answer: "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nsecre!", open: true, after: true, status: 200},
 		{name: "ends by close", answer: "HTTP/1.1 200 OK\r\n\r\nok", status: 200, body: "ok"},
 		{name: "HTTP/1.0", answer: "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok", open: true, status: 200, body: "ok"},
 		{name: "Connection: close, left open", answer: "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok", open: true, status: 200, body: "ok"},
@@ -169,8 +170,8 @@ func TestHostileServer(t *testing.T) {
 		{name: "closes before the last chunk", answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", status: 200, body: "ab", cut: true},
 		{name: "stalls at once", stall: true},
 		{name: "stalls in the header", answer: "HTTP/1.1 200 OK\r\nConten", stall: true},
-		{name: "sends after the end", answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen", open: true, status: 200, body: "ok"},
-		{name: "sends after the last chunk", answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen", open: true, status: 200, body: "ok"},
+		{name: "sends after the end", answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nokHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen", open: true, after: true, status: 200, body: "ok"},
+		{name: "sends after the last chunk", answer: "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nstolen", open: true, after: true, status: 200, body: "ok"},
 		{name: "two lengths", answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nokk", open: true},
 		{name: "one length twice", answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok", open: true, status: 200, body: "ok"},
 		{name: "length and chunks", answer: "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n", open: true, status: 200, body: "abc"},
@@ -220,8 +221,8 @@ func TestHostileServer(t *testing.T) {
 				case tc.status != 0 && (status != tc.status || body != tc.body || (err != nil) != tc.cut):
 					t.Errorf("%s: %d %q, %v; want %d %q, cut %v", name, status, body, err, tc.status, tc.body, tc.cut)
 				}
-				if rt == theirs {
-					continue // it looks in the background, and may be too late
+				if tc.after && rt == theirs {
+					continue
 				}
 				for range 3 {
 					if status, body, err := get(rt, newRequest(t, "GET", s.url()+"/second", "")); err != nil || status != 200 || body != "second" {
