@@ -99,9 +99,12 @@ var nosniff = []string{"nosniff"} // never changed
 // client's connection: half an answer must not look like a whole one.
 func passAnswer(w http.ResponseWriter, res *http.Response) {
 	defer res.Body.Close()
-	removeHopByHop(res.Header)
+	removeNamed(res.Header)
 	h := w.Header()
 	for name, values := range res.Header {
+		if isHopByHop(name) {
+			continue
+		}
 		if old := h[name]; old != nil {
 			values = slices.Concat(old, values)
 		}

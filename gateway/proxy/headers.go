@@ -16,15 +16,19 @@ import (
 // reservedPrefixes belong to the gateway: by them a slice knows who asks.
 var reservedPrefixes = []string{"X-Slice-", "X-User-", "X-Forwarded-"}
 
-// hopByHop headers are for one connection: RFC 9110, 7.6.1, and what older
-// programs send.
-var hopByHop = [...]string{
-	"Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
-	"Te", "Trailer", "Transfer-Encoding", "Upgrade",
+// isHopByHop reports whether a header is for one connection: RFC 9110, 7.6.1, and
+// what older programs send.
+func isHopByHop(name string) bool {
+	switch name {
+	case "Connection", "Proxy-Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization",
+		"Te", "Trailer", "Transfer-Encoding", "Upgrade":
+		return true
+	}
+	return false
 }
 
-// removeHopByHop also deletes what the Connection header names.
-func removeHopByHop(h http.Header) {
+// removeNamed deletes what the Connection header names.
+func removeNamed(h http.Header) {
 	for _, line := range h["Connection"] {
 		for name := range strings.SplitSeq(line, ",") {
 			if name = textproto.TrimString(name); name != "" {
@@ -32,22 +36,23 @@ func removeHopByHop(h http.Header) {
 			}
 		}
 	}
-	for _, name := range hopByHop {
-		delete(h, name)
-	}
 }
 
 var onlyTrailers = []string{"trailers"} // never changed
 
-// cleanRequest takes out of a client's headers what is not for its slice. The
-// hop-by-hop ones go first, so that Connection cannot name what is ours.
+// cleanRequest takes out of a client's headers what is not for its slice. What
+// Connection names goes first, so that it cannot name what is ours.
 func cleanRequest(h http.Header, id *auth.Identity) {
 	trailers := hasToken(h["Te"], "trailers")
-	removeHopByHop(h)
+	removeNamed(h)
+	for name := range h {
+		if isHopByHop(name) || isReserved(name) {
+			delete(h, name)
+		}
+	}
 	if trailers {
 		h["Te"] = onlyTrailers
 	}
-	removeReserved(h)
 	removeSessionCookie(h)
 	if id.Scope != "" {
 		delete(h, "Authorization") // ours, not the slice's
@@ -55,7 +60,7 @@ func cleanRequest(h http.Header, id *auth.Identity) {
 }
 
 // identify says who asks, and proves to the slice that it is meant. No client
-// can say any of it: see removeReserved.
+// can say any of it: see isReserved.
 func (p *Proxy) identify(id *auth.Identity, info *request.Info) [8]upstream.Field {
 	return [...]upstream.Field{
 		{Name: platform.HeaderSliceNumber, Value: strconv.Itoa(id.Slice.Number)},
@@ -82,27 +87,23 @@ func setFields(h http.Header, fields []upstream.Field) {
 	}
 }
 
-// removeReserved deletes what only the gateway may say.
-func removeReserved(h http.Header) {
-	for name := range h {
-		// Some servers read X_User_Id as X-User-Id.
-		canonical := name
-		if strings.Contains(name, "_") {
-			canonical = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
-		}
-		switch canonical {
-		case "X-Real-Ip", "Forwarded", "X-Request-Id",
-			"Traceparent", "Tracestate", "Baggage": // a client has no say in our traces
-			delete(h, name)
-			continue
-		}
-		for _, p := range reservedPrefixes {
-			if strings.HasPrefix(canonical, p) {
-				delete(h, name)
-				break
-			}
+// isReserved reports whether only the gateway may say a header.
+func isReserved(name string) bool {
+	// Some servers read X_User_Id as X-User-Id.
+	if strings.Contains(name, "_") {
+		name = http.CanonicalHeaderKey(strings.ReplaceAll(name, "_", "-"))
+	}
+	switch name {
+	case "X-Real-Ip", "Forwarded", "X-Request-Id",
+		"Traceparent", "Tracestate", "Baggage": // a client has no say in our traces
+		return true
+	}
+	for _, p := range reservedPrefixes {
+		if strings.HasPrefix(name, p) {
+			return true
 		}
 	}
+	return false
 }
 
 // removeSessionCookie takes the session out of the request's cookies; a slice

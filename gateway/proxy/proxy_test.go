@@ -330,7 +330,6 @@ func BenchmarkHeaders(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		h := maps.Clone(in)
-		removeReserved(h)
-		removeSessionCookie(h)
+		cleanRequest(h, &auth.Identity{})
 	}
 }

@@ -200,9 +200,10 @@ func (c *conn) roundTrip(req *Request, timeout time.Duration) (*http.Response, e
 // compose writes the request to c.out.
 func (c *conn) compose(req *Request) error {
 	target := req.URL.RequestURI()
-	if err := valid(req, target); err != nil {
+	if err := validLine(req, target); err != nil {
 		return err
 	}
+	var err error
 	b := c.out[:0]
 	b = append(b, req.Method...)
 	b = append(b, ' ')
@@ -220,11 +221,15 @@ func (c *conn) compose(req *Request) error {
 			}
 		}
 		for _, v := range values {
-			b = appendField(b, name, v)
+			if b, err = appendField(b, name, v); err != nil {
+				return err
+			}
 		}
 	}
 	for _, f := range req.Fields {
-		b = appendField(b, f.Name, f.Value)
+		if b, err = appendField(b, f.Name, f.Value); err != nil {
+			return err
+		}
 	}
 	body, _ := req.Body.(*Body)
 	switch {
@@ -245,13 +250,6 @@ func (c *conn) compose(req *Request) error {
 	}
 	c.out = b
 	return nil
-}
-
-func appendField(b []byte, name, value string) []byte {
-	b = append(b, name...)
-	b = append(b, ": "...)
-	b = append(b, value...)
-	return append(b, "\r\n"...)
 }
 
 // answer sends the request that is in c.out, and reads up to the end of the

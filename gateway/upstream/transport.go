@@ -8,7 +8,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -16,8 +15,6 @@ import (
 	"net/textproto"
 	"syscall"
 	"time"
-
-	"golang.org/x/net/http/httpguts"
 )
 
 // Options of a transport; all are required.
@@ -95,9 +92,6 @@ type Request struct {
 	// if nobody wants them.
 	Interim func(status int, header textproto.MIMEHeader) error
 }
-
-// Field is one header.
-type Field struct{ Name, Value string }
 
 // RoundTrip is Send for what net/http knows of a request. Interim answers go to
 // the httptrace.ClientTrace of its context.
@@ -271,44 +265,4 @@ func (b *answerBody) end(complete bool) {
 		return
 	}
 	b.t.idle.put(c)
-}
-
-// valid refuses what would let one header end and another begin.
-func valid(req *Request, target string) error {
-	if !httpguts.ValidHostHeader(req.Host) || req.Host == "" {
-		return fmt.Errorf("upstream: invalid host %q", req.Host)
-	}
-	for i := range len(req.Method) {
-		if !httpguts.IsTokenRune(rune(req.Method[i])) {
-			return fmt.Errorf("upstream: invalid method %q", req.Method)
-		}
-	}
-	for i := range len(target) {
-		if target[i] <= ' ' || target[i] == 0x7f {
-			return fmt.Errorf("upstream: invalid target %q", target)
-		}
-	}
-	for name, values := range req.Header {
-		for _, v := range values {
-			if err := validField(name, v); err != nil {
-				return err
-			}
-		}
-	}
-	for _, f := range req.Fields {
-		if err := validField(f.Name, f.Value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func validField(name, value string) error {
-	if !httpguts.ValidHeaderFieldName(name) {
-		return fmt.Errorf("upstream: invalid header name %q", name)
-	}
-	if !httpguts.ValidHeaderFieldValue(value) {
-		return fmt.Errorf("upstream: invalid value of the header %q", name)
-	}
-	return nil
 }
