@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -150,10 +149,7 @@ func (g *Gateway) ended(e event) (status int) {
 	case status == 0:
 		status = http.StatusOK // net/http's own, for an answer without a body
 	}
-	g.metrics.Requests.WithLabelValues(string(e.route), strconv.Itoa(status)).Inc()
-	if !e.hijacked {
-		g.metrics.Durations.WithLabelValues(string(e.route)).Observe(took.Seconds())
-	}
+	g.metrics.Answered(string(e.route), status, took, e.hijacked)
 	level := slog.LevelInfo
 	switch {
 	case e.route == request.RouteOps && status < 400:

@@ -12,9 +12,8 @@ import (
 type Metrics struct {
 	Registry *prometheus.Registry
 
-	Requests  *prometheus.CounterVec   // route, code
-	Durations *prometheus.HistogramVec // route; without upgraded connections
-	InFlight  prometheus.Gauge
+	InFlight prometheus.Gauge
+	answers  *answers
 
 	SignUps      *prometheus.CounterVec // result: hit, queued
 	QueueServed  prometheus.Counter
@@ -36,13 +35,7 @@ func New(sockets func() int) *Metrics {
 	}, func() float64 { return float64(sockets()) })
 	return &Metrics{
 		Registry: reg,
-		Requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_http_requests_total", Help: "Requests answered, by class of route and status code.",
-		}, []string{"route", "code"}),
-		Durations: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "gateway_http_request_duration_seconds", Help: "Time to the end of the answer, without upgraded connections.",
-			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-		}, []string{"route"}),
+		answers: newAnswers(f),
 		InFlight: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_http_requests_in_flight", Help: "Requests being served, upgraded connections included.",
 		}),
