@@ -35,7 +35,7 @@ func New(sockets func() int) *Metrics {
 	}, func() float64 { return float64(sockets()) })
 	return &Metrics{
 		Registry: reg,
-		answers: newAnswers(f),
+		answers:  newAnswers(f),
 		InFlight: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_http_requests_in_flight", Help: "Requests being served, upgraded connections included.",
 		}),
