@@ -26,6 +26,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, id *auth.Identit
 	info := request.From(r.Context())
 	cleanRequest(r.Header, id)
 	continueTrace(r.Header, info)
+	r.Close = false // that is for the client's connection
 	// The app's own name, not what the client says: a slice that builds links or
 	// compares it with Origin gets the right one.
 	r.Host = p.PublicURL.Host

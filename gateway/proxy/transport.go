@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"sync"
 	"time"
 
@@ -55,11 +54,15 @@ func newTransports(begin time.Duration) *transports {
 }
 
 func (t *transports) send(req *upstream.Request) (*http.Response, error) {
-	if t.quick.Fits(req.Request) {
+	if t.quick.Fits(req) {
 		return t.quick.Send(req)
 	}
+	// A copy: http.Transport may look at it longer than the attempt takes. The
+	// trailers are not copied: they come with the body.
 	r := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{Got1xxResponse: req.Interim}))
-	r.Header = req.Header.Clone()
+	u := *req.URL
+	u.Scheme, u.Host = "http", req.Addr
+	r.URL, r.Header = &u, req.Header.Clone()
 	setFields(r.Header, req.Fields)
 	if r.Header["User-Agent"] == nil {
 		r.Header["User-Agent"] = []string{""} // else net/http makes one up
@@ -85,17 +88,20 @@ type sliceTransport struct {
 	retries  *prometheus.CounterVec
 }
 
-// send sends a request, whose URL names no host, and returns once the header of
-// the answer has come.
+// send sends a request to the slice, and returns once the header of the answer
+// has come.
 func (t *sliceTransport) send(number int, req *upstream.Request) (res *http.Response, err error) {
 	body, err := newReplayBody(req.Request)
 	if err != nil {
 		return nil, err
 	}
 	err = t.locate(req.Context(), number, body.replayable, func(addr string) (wrong string, err error) {
-		attempt := body.attempt()
-		out := *req
-		out.Request = withAddress(req.Request, addr, attempt)
+		out, attempt := *req, body.attempt()
+		out.Addr = addr
+		if attempt != nil {
+			r := *req.Request
+			out.Request, r.Body = &r, attempt
+		}
 		res, err = t.transports.send(&out) //nolint:bodyclose // the caller's, or judge's
 		if wrong, err = judge(req.Context(), res, err); wrong != "" {
 			revoke(attempt)
@@ -112,7 +118,7 @@ func (t *sliceTransport) send(number int, req *upstream.Request) (res *http.Resp
 // upstream.Transport.Upgrade.
 func (t *sliceTransport) upgrade(number int, req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
 	err = t.locate(req.Context(), number, func() bool { return true }, func(addr string) (wrong string, err error) {
-		res, nc, early, err = t.quick.Upgrade(withAddress(req, addr, nil)) //nolint:bodyclose // the caller's, or judge's
+		res, nc, early, err = t.quick.Upgrade(addr, req) //nolint:bodyclose // the caller's, or judge's
 		return judge(req.Context(), res, err)
 	})
 	if err != nil {
@@ -174,20 +180,6 @@ func judge(ctx context.Context, res *http.Response, err error) (wrong string, _ 
 		return "misdirected", errMisdirected
 	}
 	return "", nil
-}
-
-// withAddress returns the request for one attempt, which a transport may look at
-// longer than the attempt takes.
-func withAddress(req *http.Request, addr string, body io.ReadCloser) *http.Request {
-	copies := new(struct {
-		http.Request
-		url.URL
-	})
-	copies.Request, copies.URL = *req, *req.URL
-	out, u := &copies.Request, &copies.URL
-	u.Scheme, u.Host = "http", addr
-	out.URL, out.Body, out.Close = u, body, false
-	return out
 }
 
 // copyBuffers are what bodies are copied in.

@@ -504,7 +504,7 @@ func TestFits(t *testing.T) {
 	} {
 		req := newRequest(t, "GET", "http://127.0.0.1:9", "")
 		tc.change(req)
-		if got := rt.Fits(req); got != tc.want {
+		if got := rt.Fits(&upstream.Request{Request: req}); got != tc.want {
 			t.Errorf("%s: %v, want %v", name, got, tc.want)
 		}
 	}

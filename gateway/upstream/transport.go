@@ -53,13 +53,13 @@ func (t *Transport) Idle() int { return t.idle.len() }
 
 // Fits reports whether a request can be sent this way: it is HTTP without TLS,
 // asks for no other protocol, and its body, if it has one, is a *Body.
-func (t *Transport) Fits(req *http.Request) bool {
+func (t *Transport) Fits(req *Request) bool {
 	if req.Body != nil && req.Body != http.NoBody {
 		if b, ok := req.Body.(*Body); !ok || int64(b.Len()) > t.MaxBody {
 			return false
 		}
 	}
-	return req.URL.Scheme == "http" && !req.Close && req.Method != http.MethodConnect &&
+	return (req.Addr != "" || req.URL.Scheme == "http") && !req.Close && req.Method != http.MethodConnect &&
 		req.Header["Expect"] == nil && req.Header["Upgrade"] == nil && req.Header["Trailer"] == nil && req.Trailer == nil
 }
 
@@ -84,6 +84,9 @@ var (
 // Request is a request with what net/http has no place for.
 type Request struct {
 	*http.Request
+
+	// Addr ("host:port") is where it is sent; "" for the host of its URL.
+	Addr string
 
 	// Fields are sent beside Header, which has none of these names.
 	Fields []Field
@@ -111,7 +114,10 @@ func (t *Transport) Send(req *Request) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	addr := req.URL.Host
+	addr := req.Addr
+	if addr == "" {
+		addr = req.URL.Host
+	}
 	for c := t.idle.take(addr); c != nil; c = t.idle.take(addr) {
 		res, err := t.exchange(ctx, c, req)
 		if err == nil {
@@ -151,13 +157,13 @@ func (t *Transport) dial(ctx context.Context, addr string) (*conn, error) {
 	return c, nil
 }
 
-// Upgrade sends a request without a body that asks for another protocol, on a
-// connection of its own. If the server agrees, the connection is the caller's,
+// Upgrade sends a request without a body that asks for another protocol, to addr
+// on a connection of its own. If the server agrees, the connection is the caller's,
 // and early is what the server sent after the answer's header; otherwise nc is
 // nil and the answer like one of RoundTrip.
-func (t *Transport) Upgrade(req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
+func (t *Transport) Upgrade(addr string, req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
 	ctx := req.Context()
-	c, err := t.dial(ctx, req.URL.Host)
+	c, err := t.dial(ctx, addr)
 	if err != nil {
 		return nil, nil, nil, err
 	}
