@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"ipnoelp.io/platform/gateway/auth"
-	"ipnoelp.io/platform/gateway/downstream"
 )
 
 // What clients may send to make two programs see different requests: the slice
@@ -149,6 +148,8 @@ func TestSlowClients(t *testing.T) {
 		{"nothing", "", 0, readHeaderTimeout},
 		{"half a header", "GET /api/a HTTP/1.1\r\nHost: x\r\nCook", 0, readHeaderTimeout},
 		{"idle after an answer", "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", 200, idleTimeout},
+		{"idle after an answer for a slice", "GET /api/a HTTP/1.1\r\nHost: x\r\n\r\n", 401, idleTimeout},
+		{"half a header after an answer", "GET /api/a HTTP/1.1\r\nHost: x\r\n\r\nGET /api/b HTT", 401, readHeaderTimeout},
 		{"half a body for the gateway", "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", 0, time.Minute},
 		{"half a body, not logged in", "POST /api/a HTTP/1.1\r\nHost: x\r\nCookie: " + cookie + "\r\nContent-Length: 100\r\n\r\n{", 401, time.Minute},
 	} {
@@ -156,9 +157,9 @@ func TestSlowClients(t *testing.T) {
 			g := setup(t).Gateway // outside: it has sockets of its own
 			synctest.Test(t, func(t *testing.T) {
 				l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
-				srv := g.newServer()
+				srv, clients := g.newServer(l)
 				served := make(chan struct{})
-				go func() { defer close(served); srv.Serve(downstream.NewListener(l, srv)) }()
+				go func() { defer close(served); srv.Serve(clients) }()
 				client, server := net.Pipe()
 				l.conns <- server
 				start := time.Now()

@@ -203,8 +203,7 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 	wg.Go(func() { g.expire(background) })
 	wg.Go(func() { g.noteSeen(background) })
 
-	srv := g.newServer()
-	clients := downstream.NewListener(ln, srv)
+	srv, clients := g.newServer(ln)
 	wg.Go(func() { clients.Watch(background) })
 	served := make(chan error, 1)
 	wg.Go(func() { served <- srv.Serve(clients) })
@@ -213,11 +212,12 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 		return fmt.Errorf("gateway: serve: %w", err)
 	case <-ctx.Done():
 	}
-	return g.shutDown(srv)
+	return g.shutDown(srv, clients)
 }
 
-func (g *Gateway) newServer() *http.Server {
-	return &http.Server{
+// newServer returns a server and the listener that it serves, on top of ln.
+func (g *Gateway) newServer(ln net.Listener) (*http.Server, *downstream.Listener) {
+	srv := &http.Server{
 		Handler:           g.Handler(),
 		ReadHeaderTimeout: readHeaderTimeout,
 		IdleTimeout:       idleTimeout,
@@ -225,18 +225,19 @@ func (g *Gateway) newServer() *http.Server {
 		// No WriteTimeout: the proxy sets deadlines for each piece.
 		ErrorLog: slog.NewLogLogger(g.Log.Handler(), slog.LevelDebug),
 	}
+	return srv, downstream.NewListener(ln, srv, prefixAPI, prefixSocket)
 }
 
 // shutDown takes the gateway out of service in the order that clients notice
 // least: not ready, sockets told to reconnect elsewhere, requests finished.
-func (g *Gateway) shutDown(srv *http.Server) error {
+func (g *Gateway) shutDown(srv *http.Server, clients *downstream.Listener) error {
 	g.Log.Info("shutting down", "sockets", g.sockets.Len())
 	g.draining.Store(true)
 	<-time.After(g.DrainDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), shutdownTimeout)
 	defer cancel()
 	done := make(chan error, 1)
-	go func() { done <- srv.Shutdown(ctx) }()
+	go func() { done <- errors.Join(srv.Shutdown(ctx), clients.Drain(ctx)) }()
 	g.sockets.Drain(ctx, drainSpread)
 	err := <-done
 	g.proxy.Close()

@@ -22,6 +22,7 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/downstream"
 	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/gateway/sockets"
 	"ipnoelp.io/platform/problem"
@@ -85,13 +86,17 @@ func setupOptions(t testing.TB, change func(*Options)) *testBundle {
 		t.Fatal(err)
 	}
 	b.Gateway = g
-	srv := httptest.NewServer(g.Handler())
-	t.Cleanup(srv.Close)
+	srv := httptest.NewUnstartedServer(nil)
+	var clients *downstream.Listener
+	srv.Config, clients = g.newServer(srv.Listener)
+	srv.Listener = clients
+	srv.Start()
 	b.url = srv.URL
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan struct{})
-	go func() { defer close(done); g.queue.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	var wg sync.WaitGroup
+	wg.Go(func() { g.queue.Run(ctx) })
+	wg.Go(func() { clients.Watch(ctx) })
+	t.Cleanup(func() { srv.Close(); cancel(); wg.Wait() })
 	g.NotificationsUp(t.Context())
 	return b
 }

@@ -230,13 +230,16 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
 	g.own.ServeHTTP(w, r)
 }
 
+// What users' slices answer.
+const prefixAPI, prefixSocket = "/api/", "/socket.io/"
+
 // classOf decides who answers. It is not what authorises: slices get only
 // authenticated requests, and admin routes check the role themselves.
 func classOf(path string) request.Route {
 	switch {
-	case strings.HasPrefix(path, "/api/"):
+	case strings.HasPrefix(path, prefixAPI):
 		return request.RouteAPI
-	case strings.HasPrefix(path, "/socket.io/"):
+	case strings.HasPrefix(path, prefixSocket):
 		return request.RouteSocket
 	case strings.HasPrefix(path, "/auth/"):
 		return request.RouteAuth

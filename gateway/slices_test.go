@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
-	"ipnoelp.io/platform/gateway/downstream"
 	"ipnoelp.io/platform/gateway/proxy"
 	"ipnoelp.io/platform/problem"
 )
@@ -116,8 +115,7 @@ func setupTenants(t testing.TB, change ...func(*Options)) *tenants {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := x.newServer()
-	clients := downstream.NewListener(ln, srv)
+	srv, clients := x.newServer(ln)
 	var wg sync.WaitGroup
 	wg.Go(func() { srv.Serve(clients) })
 	watched, stop := context.WithCancel(t.Context())

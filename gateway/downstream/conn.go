@@ -3,7 +3,9 @@ package downstream
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -14,16 +16,68 @@ type conn struct {
 	net.Conn
 	raw         syscall.RawConn // nil where there is no file
 	listener    *Listener
+	ctx         context.Context    // of its requests
 	left        context.CancelFunc // ends the requests of a client that is gone
 	began       atomic.Int64       // round in which the request under way was read; 0 while none is
 	detached    atomic.Bool        // net/http does not serve it any more
 	read, write deadline
+
+	turn   turn
+	in     input
+	remote string // its address, once a plain request asked for it
+
+	mu      sync.Mutex
+	stage   stage       // guarded by mu
+	closing atomic.Bool // written under mu; it closes with the request that is served
 }
 
-// Read differs for the read by which net/http waits for a client to leave, known
-// by its buffer of one byte; a buffered reader's is never that small. It says at
-// once that nothing came, which ends it, and Watch does what it was to do. Were it
-// not recognised, it would wait as it does on every connection.
+// stage is what a connection is used for.
+type stage int
+
+const (
+	theirs  stage = iota // whatever net/http does with it
+	waiting              // for a request
+	serving              // a plain request
+)
+
+// enter begins a stage, or reports false: the connection is to close. That is put
+// off while a plain request is served.
+func (c *conn) enter(s stage) (open bool) {
+	c.mu.Lock()
+	c.stage = s
+	open = !c.closing.Load()
+	c.mu.Unlock()
+	if !open {
+		_ = c.closeNow()
+	}
+	return open
+}
+
+// Close closes the connection. A plain request that is served is answered first:
+// net/http, which knows nothing of it, closes what it thinks is idle.
+func (c *conn) Close() error {
+	c.mu.Lock()
+	later := c.stage == serving
+	if later {
+		c.closing.Store(true)
+	}
+	c.mu.Unlock()
+	if later {
+		return nil
+	}
+	return c.closeNow()
+}
+
+func (c *conn) closeNow() error {
+	c.listener.remove(c)
+	return c.Conn.Close()
+}
+
+// Read differs in two ways. For the read by which net/http waits for a client to
+// leave, known by its buffer of one byte, since a buffered reader's is never that
+// small: it says at once that nothing came, which ends it, and Watch does what it
+// was to do. Were it not recognised, it would wait as it does on every connection.
+// And for the read by which net/http waits for a request: see turn.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.detached.Load() {
 		return c.Conn.Read(p)
@@ -33,11 +87,16 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, nil
 	}
 	c.began.Store(0)
-	if err := c.read.begin(); err != nil {
-		return 0, err
+	if c.turn == turnOurs && len(c.listener.own) > 0 {
+		if err := c.servePlain(); err != nil {
+			var netErr net.Error
+			if !errors.As(err, &netErr) || !netErr.Timeout() {
+				err = io.EOF // whatever net/http would answer to another one
+			}
+			return 0, err
+		}
 	}
-	defer c.read.end()
-	return c.Conn.Read(p)
+	return c.readTheirs(p)
 }
 
 func (c *conn) Write(p []byte) (int, error) {
@@ -56,11 +115,6 @@ func (c *conn) SetWriteDeadline(t time.Time) error { return c.write.want(t) }
 
 func (c *conn) SetDeadline(t time.Time) error {
 	return errors.Join(c.read.want(t), c.write.want(t))
-}
-
-func (c *conn) Close() error {
-	c.listener.remove(c)
-	return c.Conn.Close()
 }
 
 // clientLeft looks at what would be read next, and leaves it there.
@@ -86,7 +140,7 @@ func Detach(nc net.Conn) net.Conn {
 	if !ok {
 		return nc
 	}
-	c.detached.Store(true)
+	c.detached.Store(true) // and nothing unused is left: only whole requests are kept back
 	c.began.Store(0)
 	c.listener.remove(c)
 	_ = c.Conn.SetDeadline(time.Time{}) // fails when closed, as the next use will

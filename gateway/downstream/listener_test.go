@@ -19,9 +19,17 @@ import (
 // patience bounds what should take milliseconds, or two rounds of Watch.
 const patience = 10 * time.Second
 
-// serve runs a server on a listener of the package or, for comparison, on the
-// one that it wraps.
-func serve(t *testing.T, wrapped bool, h http.HandlerFunc) (addr string, l *Listener) {
+// how a server is run: alone, for comparison, or on a listener of the package,
+// which may answer plain requests itself.
+type how int
+
+const (
+	alone how = iota
+	wrapped
+	answering
+)
+
+func serve(t *testing.T, how how, h http.HandlerFunc) (addr string, l *Listener) {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -31,8 +39,8 @@ func serve(t *testing.T, wrapped bool, h http.HandlerFunc) (addr string, l *List
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	addr = ln.Addr().String()
-	if wrapped {
-		l = NewListener(ln, srv)
+	if how != alone {
+		l = NewListener(ln, srv, map[bool]string{true: "/", false: "/none"}[how == answering])
 		wg.Go(func() { l.Watch(ctx) })
 		ln = l
 	}
@@ -41,10 +49,10 @@ func serve(t *testing.T, wrapped bool, h http.HandlerFunc) (addr string, l *List
 	return addr, l
 }
 
-// both runs a test with and without the package: net/http behaves the same.
-func both(t *testing.T, f func(t *testing.T, wrapped bool)) {
-	for name, wrapped := range map[string]bool{"wrapped": true, "plain": false} {
-		t.Run(name, func(t *testing.T) { f(t, wrapped) })
+// each runs a test with and without the package: net/http behaves the same.
+func each(t *testing.T, f func(t *testing.T, how how)) {
+	for name, how := range map[string]how{"alone": alone, "wrapped": wrapped, "answering": answering} {
+		t.Run(name, func(t *testing.T) { f(t, how) })
 	}
 }
 
@@ -60,8 +68,9 @@ func dial(t *testing.T, addr string) *net.TCPConn {
 }
 
 const (
-	get  = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-	post = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
+	get     = "GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+	upgrade = "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n"
+	post    = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
 )
 
 func TestRequestsEndWhenTheClientLeaves(t *testing.T) {
@@ -70,12 +79,12 @@ func TestRequestsEndWhenTheClientLeaves(t *testing.T) {
 		"resets":        func(c *net.TCPConn) { _ = c.SetLinger(0); c.Close() },
 		"sends no more": func(c *net.TCPConn) { _ = c.CloseWrite() },
 	}
-	both(t, func(t *testing.T, wrapped bool) {
-		for how, leave := range leave {
+	each(t, func(t *testing.T, how how) {
+		for name, leave := range leave {
 			for _, raw := range []string{get, post} {
-				t.Run(how+" "+raw[:4], func(t *testing.T) {
+				t.Run(name+" "+raw[:4], func(t *testing.T) {
 					began, ended := make(chan struct{}), make(chan error, 1)
-					addr, _ := serve(t, wrapped, func(_ http.ResponseWriter, r *http.Request) {
+					addr, _ := serve(t, how, func(_ http.ResponseWriter, r *http.Request) {
 						_, _ = io.Copy(io.Discard, r.Body)
 						close(began)
 						select {
@@ -100,8 +109,8 @@ func TestRequestsEndWhenTheClientLeaves(t *testing.T) {
 
 // A client that stays, even one that sent the next request already, is left alone.
 func TestRequestsGoOnWhileTheClientStays(t *testing.T) {
-	both(t, func(t *testing.T, wrapped bool) {
-		addr, l := serve(t, wrapped, func(w http.ResponseWriter, r *http.Request) {
+	each(t, func(t *testing.T, how how) {
+		addr, l := serve(t, how, func(w http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():
 				t.Error("the request was ended")
@@ -123,7 +132,7 @@ func TestRequestsGoOnWhileTheClientStays(t *testing.T) {
 			res.Body.Close()
 		}
 		c.Close()
-		if wrapped {
+		if how != alone {
 			await(t, func() bool { l.mu.Lock(); defer l.mu.Unlock(); return len(l.conns) == 0 }, "the connection is forgotten")
 		}
 	})
@@ -139,7 +148,7 @@ func await(t *testing.T, f func() bool, what string) {
 }
 
 func TestDeadlinesOfHandlers(t *testing.T) {
-	both(t, func(t *testing.T, wrapped bool) {
+	each(t, func(t *testing.T, how how) {
 		set := map[string]func(*http.ResponseController, time.Time) error{
 			"read": (*http.ResponseController).SetReadDeadline, "write": (*http.ResponseController).SetWriteDeadline,
 		}
@@ -147,7 +156,7 @@ func TestDeadlinesOfHandlers(t *testing.T) {
 			for _, when := range []string{"before", "meanwhile", "past"} {
 				t.Run(what+" "+when, func(t *testing.T) {
 					ended := make(chan error, 1)
-					addr, _ := serve(t, wrapped, func(w http.ResponseWriter, r *http.Request) {
+					addr, _ := serve(t, how, func(w http.ResponseWriter, r *http.Request) {
 						control := http.NewResponseController(w)
 						soon := time.Now().Add(50 * time.Millisecond)
 						switch when {
@@ -189,8 +198,8 @@ func TestDeadlinesOfHandlers(t *testing.T) {
 
 // A deadline of one answer does not end the next one.
 func TestDeadlinesAreOfOneRequest(t *testing.T) {
-	both(t, func(t *testing.T, wrapped bool) {
-		addr, _ := serve(t, wrapped, func(w http.ResponseWriter, r *http.Request) {
+	each(t, func(t *testing.T, how how) {
+		addr, _ := serve(t, how, func(w http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
 				control := http.NewResponseController(w)
 				_ = control.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
@@ -217,10 +226,10 @@ func TestDeadlinesAreOfOneRequest(t *testing.T) {
 }
 
 func TestDetach(t *testing.T) {
-	both(t, func(t *testing.T, wrapped bool) {
+	each(t, func(t *testing.T, how how) {
 		var l *Listener
 		var addr string
-		addr, l = serve(t, wrapped, func(w http.ResponseWriter, _ *http.Request) {
+		addr, l = serve(t, how, func(w http.ResponseWriter, _ *http.Request) {
 			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(50 * time.Millisecond))
 			nc, rw, err := http.NewResponseController(w).Hijack()
 			if err != nil {
@@ -231,14 +240,14 @@ func TestDetach(t *testing.T) {
 			if _, ok := raw.(*net.TCPConn); !ok {
 				t.Errorf("a %T", raw)
 			}
-			if wrapped {
+			if how != alone {
 				l.mu.Lock()
 				if len(l.conns) > 0 {
 					t.Error("it is still looked after")
 				}
 				l.mu.Unlock()
 			}
-			if !wrapped {
+			if how == alone {
 				_ = nc.SetDeadline(time.Time{})
 			}
 			go func() {
@@ -247,7 +256,7 @@ func TestDetach(t *testing.T) {
 			}()
 		})
 		c := dial(t, addr)
-		io.WriteString(c, get+"early")
+		io.WriteString(c, upgrade+"early")
 		time.Sleep(100 * time.Millisecond)
 		io.WriteString(c, "later")
 		if got, err := io.ReadAll(c); err != nil || string(got) != "earlylater" {

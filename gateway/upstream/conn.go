@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"ipnoelp.io/platform/gateway/wire"
 )
 
 const (
@@ -72,7 +74,7 @@ func newConn(nc net.Conn, addr string, headerLimit int, watch *watch) (*conn, er
 	}
 	c := &conn{Conn: nc, addr: addr, raw: raw, watch: watch, headerLimit: headerLimit, left: noLimit}
 	c.ask = func(fd uintptr) (done bool) {
-		c.n, c.err = readNow(fd, c.into)
+		c.n, c.err = wire.ReadNow(fd, c.into)
 		waits := errors.Is(c.err, syscall.EAGAIN)
 		if !c.sent {
 			if !waits {
@@ -103,22 +105,6 @@ func (c *conn) send(p []byte) (int, error) {
 		err = c.err
 	}
 	return c.n, err
-}
-
-// readNow reads what is there. The error is EAGAIN if nothing is.
-func readNow(fd uintptr, p []byte) (int, error) {
-	for {
-		n, err := syscall.Read(int(fd), p)
-		switch {
-		case errors.Is(err, syscall.EINTR):
-			continue
-		case err != nil:
-			return 0, err
-		case n == 0:
-			return 0, io.EOF
-		}
-		return n, nil
-	}
 }
 
 // readerOf reads from the connection under the header's limit.
@@ -221,14 +207,14 @@ func (c *conn) compose(req *Request) error {
 			}
 		}
 		for _, v := range values {
-			if b, err = appendField(b, name, v); err != nil {
-				return err
+			if b, err = wire.AppendField(b, name, v); err != nil {
+				return fmt.Errorf("upstream: %w", err)
 			}
 		}
 	}
 	for _, f := range req.Fields {
-		if b, err = appendField(b, f.Name, f.Value); err != nil {
-			return err
+		if b, err = wire.AppendField(b, f.Name, f.Value); err != nil {
+			return fmt.Errorf("upstream: %w", err)
 		}
 	}
 	body, _ := req.Body.(*Body)
