@@ -248,6 +248,15 @@ func (c *conn) answer(req *Request) (*http.Response, error) {
 			c.out = nil // a rare size; do not keep it while idle
 		}
 	}()
+	if _, err := c.br.Peek(1); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return nil, err
+	}
+	if res := plainAnswer(c.br, req.Request); res != nil {
+		return res, nil
+	}
 	for {
 		res, err := http.ReadResponse(c.br, req.Request)
 		if err != nil {

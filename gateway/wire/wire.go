@@ -3,10 +3,15 @@
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/textproto"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"golang.org/x/net/http/httpguts"
@@ -48,6 +53,52 @@ func HasControl(b []byte) bool {
 		}
 	}
 	return false
+}
+
+// HeadEnd is what follows the last header.
+var HeadEnd = []byte("\r\n\r\n")
+
+// ParseFields reads the headers b, without what follows the last one. It takes
+// only what nobody could understand in another way, in the one form that programs
+// write; take, which is given each in its canonical form, says whether the header
+// is to be kept and whether to go on.
+func ParseFields(b []byte, take func(name, value string) (keep, goOn bool)) (h http.Header, ok bool) {
+	lines, count := string(b), bytes.Count(b, HeadEnd[:2])+1
+	h = make(http.Header, count)
+	values := make([]string, 0, count) // all of them: one allocation
+	for more := lines != ""; more; {
+		var line string
+		line, lines, more = strings.Cut(lines, "\r\n")
+		name, value, found := strings.Cut(line, ":")
+		if !found || !httpguts.ValidHeaderFieldName(name) || HasControl(b[:len(line)]) {
+			return nil, false
+		}
+		b = b[min(len(line)+2, len(b)):]
+		name, value = textproto.CanonicalMIMEHeaderKey(name), strings.Trim(value, " ")
+		keep, goOn := take(name, value)
+		if !goOn {
+			return nil, false
+		}
+		if !keep {
+			continue
+		}
+		values = append(values, value)
+		if old := h[name]; old != nil {
+			h[name] = append(old[:len(old):len(old)], value)
+		} else {
+			h[name] = values[len(values)-1 : len(values) : len(values)]
+		}
+	}
+	return h, true
+}
+
+// ParseLength reads a Content-Length of digits only.
+func ParseLength(value string) (n int64, ok bool) {
+	if value == "" || value[0] == '+' {
+		return 0, false
+	}
+	u, err := strconv.ParseUint(value, 10, 62)
+	return int64(u), err == nil
 }
 
 // ReadNow reads what is there. The error is EAGAIN if nothing is.
