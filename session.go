@@ -55,9 +55,15 @@ func NewSessionToken() string {
 // It reports false for a string that no NewSessionToken call can have made.
 func HashSessionToken(token string) (hash [32]byte, ok bool) {
 	// By length too: the decoder overlooks line breaks.
-	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || len(b) != tokenBytes || len(token) != base64.RawURLEncoding.EncodedLen(tokenBytes) {
+	if len(token) != tokenEncoding.EncodedLen(tokenBytes) {
 		return hash, false
 	}
-	return sha256.Sum256(b), true
+	var b [tokenBytes]byte
+	if n, err := tokenEncoding.Decode(b[:], []byte(token)); err != nil || n != tokenBytes {
+		return hash, false
+	}
+	return sha256.Sum256(b[:]), true
 }
+
+// tokenEncoding has one way to write each token.
+var tokenEncoding = base64.RawURLEncoding.Strict()

@@ -40,9 +40,8 @@ func (g *Gateway) identified(next http.Handler) http.Handler {
 			info.ID = uuid.NewString()
 		}
 		info.Route = classOf(r.URL.Path)
-		out := &response{ResponseWriter: w}
-		out.named = []string{info.ID}
-		out.Header()[platform.HeaderRequestID] = out.named
+		out := &response{ResponseWriter: w, id: [1]string{info.ID}}
+		out.Header()[platform.HeaderRequestID] = out.id[:]
 		next.ServeHTTP(out, r.WithContext(request.With(r.Context(), info)))
 	})
 }
@@ -157,24 +156,23 @@ func (g *Gateway) ended(e event) (status int) {
 	case status >= 500 && platform.CodeOf(e.err) != platform.ErrUnavailable:
 		level = slog.LevelError
 	}
-	attrs := []slog.Attr{
-		slog.String("method", e.method),
-		slog.String("route", string(e.route)),
-		slog.Int("status", status),
-		slog.Int64("bytes", e.bytes),
-		slog.Duration("duration", took),
-		slog.String("request_id", e.id),
-		slog.String("user_id", e.userID),
-	}
-	if e.actorID != "" {
-		attrs = append(attrs, slog.String("impersonator_id", e.actorID))
-	}
-	if e.err != nil {
-		attrs = append(attrs, slog.String("error", e.err.Error()))
-	}
 	if h := g.Log.Handler(); h.Enabled(context.Background(), level) {
 		r := slog.NewRecord(e.start.Add(took), level, "request", 0) // from nowhere: that is dear to find out
-		r.AddAttrs(attrs...)
+		r.AddAttrs(
+			slog.String("method", e.method),
+			slog.String("route", string(e.route)),
+			slog.Int("status", status),
+			slog.Int64("bytes", e.bytes),
+			slog.Duration("duration", took),
+			slog.String("request_id", e.id),
+			slog.String("user_id", e.userID),
+		)
+		if e.actorID != "" {
+			r.AddAttrs(slog.String("impersonator_id", e.actorID))
+		}
+		if e.err != nil {
+			r.AddAttrs(slog.String("error", e.err.Error()))
+		}
 		_ = h.Handle(context.Background(), r)
 	}
 	return status

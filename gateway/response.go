@@ -13,8 +13,8 @@ import (
 // optional methods that gin and gorilla ask for by type.
 type response struct {
 	http.ResponseWriter
-	named    []string // the header with the request id
-	status   int      // 0 until the final header is written
+	id       [1]string // of the request
+	status   int       // 0 until the final header is written
 	bytes    int64
 	hijacked bool
 }
@@ -29,7 +29,7 @@ func (w *response) WriteHeader(status int) {
 	case w.status == 0:
 		w.status = status
 		// The proxy clears the headers after each 1xx.
-		h[platform.HeaderRequestID] = w.named
+		h[platform.HeaderRequestID] = w.id[:]
 	}
 	w.ResponseWriter.WriteHeader(status)
 }

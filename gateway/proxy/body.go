@@ -33,18 +33,18 @@ type replayBody struct {
 }
 
 // newReplayBody reads a small body whole before anything is sent.
-func newReplayBody(req *http.Request) (*replayBody, error) {
+func newReplayBody(req *http.Request) (replayBody, error) {
 	switch {
 	case req.Body == nil || req.Body == http.NoBody:
-		return &replayBody{}, nil
+		return replayBody{}, nil
 	case req.ContentLength <= 0 || req.ContentLength > replayBytes || req.Header.Get("Expect") != "":
-		return &replayBody{rest: req.Body}, nil
+		return replayBody{rest: req.Body}, nil
 	}
 	small := make([]byte, req.ContentLength)
 	if _, err := io.ReadFull(req.Body, small); err != nil {
-		return nil, fmt.Errorf("%w: %w", errClientBody, err)
+		return replayBody{}, fmt.Errorf("%w: %w", errClientBody, err)
 	}
-	return &replayBody{small: small}, nil
+	return replayBody{small: small}, nil
 }
 
 // attempt returns the body for one attempt, nil if there is none. Earlier

@@ -168,9 +168,8 @@ func (t *sliceTransport) locate(ctx context.Context, number int, replayable func
 // judge reports what is wrong with an address, "" if nothing is. A wrong one
 // has used nothing of the request, and err is not nil.
 func judge(ctx context.Context, res *http.Response, err error) (wrong string, _ error) {
-	var op *net.OpError
 	switch {
-	case err != nil && errors.As(err, &op) && op.Op == "dial" && ctx.Err() == nil:
+	case err != nil && isDial(err) && ctx.Err() == nil:
 		return "dial", err
 	case err != nil:
 		return "", err
@@ -180,6 +179,11 @@ func judge(ctx context.Context, res *http.Response, err error) (wrong string, _ 
 		return "misdirected", errMisdirected
 	}
 	return "", nil
+}
+
+func isDial(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // copyBuffers are what bodies are copied in.
