@@ -114,7 +114,7 @@ func (l *Listener) Watch(ctx context.Context) {
 func (l *Listener) Close() error {
 	err := l.Listener.Close()
 	for _, c := range l.in(waiting) {
-		c.Close()
+		_ = c.Close() // it is of no use any more
 	}
 	return err
 }

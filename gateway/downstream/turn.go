@@ -168,7 +168,7 @@ func (c *conn) serveOne(h *head) (err error) {
 		c.began.Store(0)
 		c.enter(waiting)
 		if err != nil {
-			c.Close()
+			_ = c.Close() // with what is not sent yet
 		}
 	}()
 	c.listener.handler.ServeHTTP(a, req)

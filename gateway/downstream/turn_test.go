@@ -396,7 +396,7 @@ func TestShutdownAnswersWhatIsUnderWay(t *testing.T) {
 				t.Fatal(err)
 			}
 			for what, c := range map[string]net.Conn{"idle": idle, "fresh": fresh} {
-				if n, err := c.Read(make([]byte, 1)); err != io.EOF {
+				if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 					t.Errorf("the %s connection: %d, %v", what, n, err)
 				}
 			}

@@ -3,6 +3,7 @@ package upstream
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"reflect"
@@ -39,7 +40,7 @@ func FuzzPlainAnswer(f *testing.F) {
 		}
 		gotBody, gotErr := io.ReadAll(got.Body)
 		wantBody, wantErr := io.ReadAll(want.Body)
-		if !bytes.Equal(gotBody, wantBody) || gotErr != wantErr {
+		if !bytes.Equal(gotBody, wantBody) || !errors.Is(gotErr, wantErr) {
 			t.Errorf("%q: body %q, %v; net/http reads %q, %v", b, gotBody, gotErr, wantBody, wantErr)
 		}
 		if ours.Buffered() != theirs.Buffered() {
