@@ -110,6 +110,10 @@ func isReserved(name string) bool {
 // has no use for it but to lose it. The other cookies stay as they are.
 func removeSessionCookie(h http.Header) {
 	lines := h["Cookie"]
+	if len(lines) == 1 && strings.HasPrefix(lines[0], auth.CookieName+"=") && strings.IndexByte(lines[0], ';') < 0 {
+		delete(h, "Cookie") // the only one, as for most
+		return
+	}
 	kept := lines[:0:0]
 	for _, line := range lines {
 		if !strings.Contains(strings.ToLower(line), strings.ToLower(auth.CookieName)) {
