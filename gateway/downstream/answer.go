@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	outBuffer  = 8 << 10 // bytes that are written at once
-	holdBack   = 2 << 10 // bytes of a body for whose end is waited, to know its length
-	noneOrMany = -1      // a body's length that is not known
+	outBuffer = 8 << 10 // bytes that are written at once
+	holdBack  = 2 << 10 // bytes of a body for whose end is waited, to know its length
+	unknown   = -1      // length of a body
 )
 
 var outBuffers = sync.Pool{New: func() any { b := make([]byte, 0, outBuffer); return &b }}
@@ -52,7 +52,7 @@ var (
 
 func newAnswer(c *conn) *answer {
 	buffer := outBuffers.Get().(*[]byte)
-	return &answer{c: c, header: make(http.Header), buffer: buffer, out: (*buffer)[:0], length: noneOrMany}
+	return &answer{c: c, header: make(http.Header), buffer: buffer, out: (*buffer)[:0], length: unknown}
 }
 
 func (a *answer) Header() http.Header { return a.header }
@@ -87,7 +87,7 @@ func (a *answer) WriteHeader(status int) {
 				continue
 			}
 		case "Connection":
-			a.end = a.end || slices.ContainsFunc(values, func(v string) bool { return httpguts.HeaderValuesContainsToken([]string{v}, "close") })
+			a.end = a.end || httpguts.HeaderValuesContainsToken(values, "close")
 		case "Trailer":
 			a.announce(values)
 		case "Content-Type":
@@ -183,12 +183,12 @@ func (a *answer) Write(p []byte) (int, error) {
 		return 0, nil
 	case !a.hasBody():
 		return 0, http.ErrBodyNotAllowed
-	case a.length != noneOrMany && a.written+int64(len(p)) > a.length:
+	case a.length != unknown && a.written+int64(len(p)) > a.length:
 		a.end = true
 		return 0, http.ErrContentLength
 	}
 	a.written += int64(len(p))
-	if a.open && a.length == noneOrMany && len(a.body)+len(p) <= holdBack {
+	if a.open && a.length == unknown && len(a.body)+len(p) <= holdBack {
 		a.body = append(a.body, p...)
 		return len(p), a.err
 	}
@@ -211,7 +211,7 @@ func (a *answer) begin(p []byte) {
 		}
 		a.out = append(append(append(a.out, "Content-Type: "...), http.DetectContentType(first)...), "\r\n"...)
 	}
-	if a.length == noneOrMany && a.hasBody() {
+	if a.length == unknown && a.hasBody() {
 		a.chunked = true
 		a.out = append(a.out, "Transfer-Encoding: chunked\r\n"...)
 	}
@@ -277,7 +277,7 @@ func (a *answer) finish() error {
 	switch {
 	case a.err != nil:
 		return a.err
-	case a.length != noneOrMany && a.hasBody() && a.written < a.length:
+	case a.length != unknown && a.hasBody() && a.written < a.length:
 		return errShortBody
 	case a.end:
 		return errEnd
@@ -287,7 +287,7 @@ func (a *answer) finish() error {
 
 // finishHeader is for a body that is whole in body, or for none.
 func (a *answer) finishHeader() {
-	if a.length == noneOrMany && a.hasBody() && len(a.trailers) == 0 {
+	if a.length == unknown && a.hasBody() && len(a.trailers) == 0 {
 		a.length = a.written
 		a.out = strconv.AppendInt(append(a.out, "Content-Length: "...), a.length, 10)
 		a.out = append(a.out, "\r\n"...)

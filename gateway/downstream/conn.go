@@ -140,7 +140,7 @@ func Detach(nc net.Conn) net.Conn {
 	if !ok {
 		return nc
 	}
-	c.detached.Store(true) // and nothing unused is left: only whole requests are kept back
+	c.detached.Store(true) // nothing of its input is unused: what came with a request, net/http has
 	c.began.Store(0)
 	c.listener.remove(c)
 	_ = c.Conn.SetDeadline(time.Time{}) // fails when closed, as the next use will

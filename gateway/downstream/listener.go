@@ -4,7 +4,7 @@
 // each request; and it sets five deadlines for each, most of which nothing waits
 // for. Here one goroutine looks after all connections now and then, and a deadline
 // is set only where something waits and the one that is set is not near enough.
-// Plain requests, almost all there are, do not come to net/http at all.
+// Plain requests, GETs without a body, do not come to net/http at all.
 package downstream
 
 import (

@@ -13,7 +13,7 @@ import (
 )
 
 // Plain requests are answered inside of the Read by which net/http waits for the
-// next one: they cost half of what it makes of them, and it does not see them. A
+// next one, without what it does for each request, and it does not see them. A
 // request that is not plain is given to it as it came. A turn is whose the bytes
 // of a connection are.
 type turn int
