@@ -59,7 +59,14 @@ func TestPhonePage(t *testing.T) {
 	phone.wait(`document.querySelector('#messages li.mine .ticks')?.title === 'delivered'`)
 	do(chromedp.Click("#read"))
 	phone.wait(`document.querySelector('#messages li.mine .ticks')?.dataset.ack === '3'`)
-	do(chromedp.SendKeys("#text", "Danke"), chromedp.Click("#composer button.primary"))
+	// The button is off while the message before is on its way.
+	send := func(text string) {
+		t.Helper()
+		do(chromedp.SendKeys("#text", text))
+		phone.wait(`!document.querySelector('#composer button.primary').disabled`)
+		do(chromedp.Click("#composer button.primary"))
+	}
+	send("Danke")
 	device.sees("chat.new_message:chat:Danke")
 	// A message has what can be done with it.
 	press := func(message, label string) {
@@ -73,10 +80,10 @@ func TestPhonePage(t *testing.T) {
 	press("Danke", "React with 👍")
 	phone.wait(`document.querySelector('#messages .reactions')?.textContent === '👍'`)
 	press("Hello from the CRM", "Reply")
-	do(chromedp.SendKeys("#text", "Sehr nett"), chromedp.Click("#composer button.primary"))
+	send("Sehr nett")
 	device.wait(`(await WPP.chat.getMessages('` + customerChat + `')).at(-1).quotedMsg?.body === 'Hello from the CRM'`)
 	press("Danke", "Edit")
-	do(chromedp.SendKeys("#text", " sehr"), chromedp.Click("#composer button.primary"))
+	send(" sehr")
 	device.wait(`(await WPP.chat.getMessages('` + customerChat + `')).some((m) => m.body === 'Danke sehr' && m.latestEditMsgKey)`)
 	press("Danke sehr", "Delete for everyone")
 	device.wait(`(await WPP.chat.getMessages('` + customerChat + `')).some((m) => m.type === 'revoked')`)
@@ -91,7 +98,7 @@ func TestPhonePage(t *testing.T) {
 	})()`)
 	do(chromedp.Click("#group-dialog button.primary"))
 	phone.wait(`document.querySelectorAll('#member option').length === 2`)
-	do(chromedp.SendKeys("#text", "Alle da?"), chromedp.Click("#composer button.primary"))
+	send("Alle da?")
 	device.sees("chat.new_message:chat:Alle da?")
 
 	do(chromedp.Click("#logout"))

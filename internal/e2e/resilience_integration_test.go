@@ -151,7 +151,7 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 				}
 				select {
 				case <-ctx.Done():
-				case <-time.After(50 * time.Millisecond):
+				case <-time.After(200 * time.Millisecond): // one gateway alone is to stay below a slice's rate
 				}
 			}
 		})
