@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"ipnoelp.io/platform/internal/stack"
@@ -87,9 +88,11 @@ func run(ctx context.Context, args []string) error {
 		if err != nil {
 			return err
 		}
-		for _, v := range s.Environ() {
-			fmt.Printf("export %s\n", v)
+		lines, err := s.ShellExports(ctx)
+		if err != nil {
+			return err
 		}
+		fmt.Println(strings.Join(lines, "\n"))
 		return nil
 	}
 	return fmt.Errorf("%q: want one of: up, status, down, destroy, env, migrate, seccomp, test", command)

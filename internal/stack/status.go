@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sort"
 	"strings"
 	"text/tabwriter"
@@ -161,6 +162,26 @@ func (s *Stack) Environ() []string {
 		"CONSUL_HTTP_ADDR=" + s.cfg.consulAddr(),
 		"CONSUL_HTTP_TOKEN=" + s.secrets.ConsulManagementToken,
 	}
+}
+
+// ShellExports is Environ as lines for a shell, and the nomad and consul
+// programs where PATH has none of its own.
+func (s *Stack) ShellExports(ctx context.Context) ([]string, error) {
+	var lines []string
+	for _, v := range s.Environ() {
+		lines = append(lines, "export "+v)
+	}
+	for _, t := range []tool{nomadTool, consulTool} {
+		if _, _, ok := t.onPath(ctx); ok {
+			continue
+		}
+		path, _, err := s.cfg.builtTool(t)
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, fmt.Sprintf(`export PATH="%s:$PATH"`, filepath.Dir(path)))
+	}
+	return lines, nil
 }
 
 // Open attaches to the running stack.
