@@ -23,13 +23,14 @@ const (
 	gatewayWindow = 4 * time.Second
 )
 
+// gatewayResult leaves out who was not measured.
 type gatewayResult struct {
-	Ours         float64 `json:"ours_us"`
-	Nginx        float64 `json:"nginx_us"`
-	Caddy        float64 `json:"caddy_us"`
-	ReverseProxy float64 `json:"reverseproxy_us"`
-	CHP          float64 `json:"chp_us"`
-	Express      float64 `json:"express_us"`
+	Ours         float64 `json:"ours_us,omitzero"`
+	Nginx        float64 `json:"nginx_us,omitzero"`
+	Caddy        float64 `json:"caddy_us,omitzero"`
+	ReverseProxy float64 `json:"reverseproxy_us,omitzero"`
+	CHP          float64 `json:"chp_us,omitzero"`
+	Express      float64 `json:"express_us,omitzero"`
 }
 
 // gatewayBench compares what a proxied request costs in processor time: all
