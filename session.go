@@ -36,10 +36,21 @@ const (
 // SessionStart is what a new session is made from.
 type SessionStart struct {
 	TokenHash  [32]byte
+	Method     LogInMethod // for the audit log
 	ExpiresAt  time.Time
 	UserAgent  string
 	ClientAddr string
 }
+
+// LogInMethod is how a user proved who they are.
+type LogInMethod string
+
+// The methods. A code is from an authenticator app, or one for recovery.
+const (
+	LogInByPassword        LogInMethod = "password"
+	LogInByPasswordAndCode LogInMethod = "password_and_code"
+	LogInByPasskey         LogInMethod = "passkey"
+)
 
 // tokenBytes gives 256 bits of entropy.
 const tokenBytes = 32

@@ -248,7 +248,7 @@ func TestAdminActsForAUser(t *testing.T) {
 		t.Fatalf("end others: %d %s", res.StatusCode, got)
 	}
 	entries, _ := b.store.ListAudit(t.Context(), platform.AuditFilter{ActorID: testUserID(1), Limit: 10})
-	if len(entries) < 2 || entries[len(entries)-1].Action != "user.impersonate" {
+	if len(entries) != 3 || entries[0].Action != "session.revoke" || entries[1].Action != "user.impersonate" || entries[2].Action != "session.create" {
 		t.Errorf("audit %+v", entries)
 	}
 }

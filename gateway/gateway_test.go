@@ -595,7 +595,7 @@ func TestSocketsAreCheckedAfterAnInterruption(t *testing.T) {
 	wantFrame(t, two, `{"state":"queued","position":2,"estimate_seconds":8}`)
 	b.NotificationsDown()
 	hash, _ := platform.HashSessionToken(ended)
-	b.store.DeleteSession(t.Context(), hash)
+	b.store.DeleteSession(t.Context(), hash, platform.AuditEntry{})
 	res, body := b.call(t, "GET", "/auth/me", ended, "", nil)
 	wantProblem(t, res, body, 401) // nothing is remembered meanwhile
 	b.NotificationsUp(t.Context())

@@ -21,7 +21,7 @@ import (
 func TestMemoryStoreKeepsPasskeys(t *testing.T) {
 	s := newMemoryStore()
 	passkeytest.TestStore(t, s, func(email string) platform.User {
-		u, _, err := s.SignUp(t.Context(), email, "", platform.SessionStart{TokenHash: [32]byte([]byte(email + strings.Repeat(" ", 32)))})
+		u, _, err := s.SignUp(t.Context(), email, "", platform.SessionStart{TokenHash: [32]byte([]byte(email + strings.Repeat(" ", 32)))}, platform.AuditEntry{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -94,6 +94,9 @@ func (s *memoryStore) actions(userID string) string {
 	for _, e := range s.audit {
 		if e.SubjectID == userID {
 			all = append(all, e.Action)
+			if e.Action == "session.create" && !strings.Contains(string(e.After), `"method":"passkey"`) {
+				all = append(all, string(e.After))
+			}
 		}
 	}
 	return strings.Join(all, " ")
@@ -176,7 +179,7 @@ func TestPasskeyLife(t *testing.T) {
 	c.logIn(t, 401)
 
 	user := testUserID(1)
-	if got := b.store.actions(user); got != "passkey.create passkey.create user.second_factor_enable user.export passkey.rename passkey.delete" {
+	if got := b.store.actions(user); got != "user.create passkey.create passkey.create user.second_factor_enable session.create user.export passkey.rename passkey.delete" {
 		t.Errorf("audit %s", got)
 	}
 	var mails []platform.MailKind
@@ -375,7 +378,7 @@ func TestCopiedPasskeyIsRefused(t *testing.T) {
 	c.logIn(t, 200)
 	c.Counts, c.Keys[0].Uses = false, 0 // a counter that was reset
 	c.logIn(t, 403)
-	if got := b.store.actions(testUserID(1)); got != "passkey.create passkey.clone_suspected passkey.clone_suspected" {
+	if got := b.store.actions(testUserID(1)); got != "user.create passkey.create session.create passkey.clone_suspected session.create passkey.clone_suspected" {
 		t.Errorf("audit %s", got)
 	}
 }
@@ -458,7 +461,7 @@ func TestPasskeyInputIsChecked(t *testing.T) {
 	wantProblem(t, res, got, 415)
 	// None of that used the challenge up.
 	c.send(t, 201, "POST", "/auth/passkeys", `{"name":"x","credential":`+made+`}`)
-	if got := b.store.actions(testUserID(1)); got != "passkey.create passkey.create" {
+	if got := b.store.actions(testUserID(1)); got != "user.create passkey.create passkey.create" {
 		t.Errorf("audit %s", got)
 	}
 	for n := 2; n < platform.MaxPasskeys; n++ {

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -76,7 +77,7 @@ func (s *memoryStore) claim(userID string) platform.Slice {
 	return platform.Slice{}
 }
 
-func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platform.SessionStart) (platform.User, platform.Slice, error) {
+func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byEmail(email) != nil {
@@ -85,6 +86,8 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platfo
 	u := platform.User{ID: testUserID(len(s.users) + 1), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
 	s.users = append(s.users, memoryUser{User: u, hash: hash})
 	s.addSession(u, start)
+	by.ActorID = u.ID
+	s.note(by, "user.create", u.ID)
 	s.queueMail(platform.MailVerifyEmail, u.ID, email)
 	var sl platform.Slice
 	if len(s.queue) == 0 {
@@ -107,10 +110,12 @@ func (s *memoryStore) UserByEmail(_ context.Context, email string) (platform.Use
 	return platform.User{}, "", platform.Errorf(platform.ErrNotFound, "no user")
 }
 
-func (s *memoryStore) CreateSession(_ context.Context, userID string, start platform.SessionStart) error {
+func (s *memoryStore) CreateSession(_ context.Context, userID string, start platform.SessionStart, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.addSession(s.byID(userID).User, start)
+	by.After = fmt.Appendf(nil, `{"method":%q}`, start.Method)
+	s.note(by, "session.create", userID)
 	return nil
 }
 
@@ -133,9 +138,13 @@ func (s *memoryStore) Session(_ context.Context, hash [32]byte) (platform.Sessio
 	return ses, platform.Slice{}, nil
 }
 
-func (s *memoryStore) DeleteSession(_ context.Context, hash [32]byte) error {
+func (s *memoryStore) DeleteSession(_ context.Context, hash [32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if ses, ok := s.sessions[hash]; ok {
+		by.ActorID = cmp.Or(ses.ImpersonatorID, ses.User.ID)
+		s.note(by, "session.delete", ses.User.ID)
+	}
 	delete(s.sessions, hash)
 	return nil
 }

@@ -88,6 +88,7 @@ func (s *GatewayStore) VerifyEmail(ctx context.Context, tokenHash [32]byte, by p
 		default: // for another purpose, or for an address that is no longer the account's
 			return errBadToken
 		}
+		by.Before, by.After = snapshot(map[string]any{"email_verified": u.EmailVerified}), snapshot(map[string]any{"email_verified": true})
 		u.Email, u.EmailVerified = t.Email, true
 		by.ActorID = u.ID // who opens the link
 		if err := setEmail(ctx, tx, u.ID, u.Email); err != nil {

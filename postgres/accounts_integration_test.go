@@ -236,7 +236,7 @@ func TestChangeOfThePassword(t *testing.T) {
 	u, _ := b.signUp(t, "ana@example.com") // with a session, and the hash "hash"
 	by := platform.AuditEntry{ActorID: u.ID, RequestID: "r1"}
 	own, rotated := token(t), token(t)
-	if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: own, ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+	if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: own, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.store.ChangePassword(t.Context(), u.ID, "another", "new", own, rotated, by); platform.CodeOf(err) != platform.ErrConflict {
@@ -265,7 +265,7 @@ func TestSessionsAreListedRevokedAndRotated(t *testing.T) {
 	other, _ := b.signUp(t, "ben@example.com")
 	by := platform.AuditEntry{ActorID: u.ID, RequestID: "r1"}
 	start := platform.SessionStart{TokenHash: token(t), ExpiresAt: time.Now().Add(platform.SessionLifetime), UserAgent: "Firefox", ClientAddr: "192.0.2.1"}
-	if err := b.store.CreateSession(t.Context(), u.ID, start); err != nil {
+	if err := b.store.CreateSession(t.Context(), u.ID, start, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
 	ses, _, err := b.store.Session(t.Context(), start.TokenHash)
@@ -329,7 +329,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 	b := newGatewayBench(t)
 	u, _ := b.signUp(t, "ana@example.com")
 	h := token(t)
-	if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(platform.SessionLifetime)}); err != nil {
+	if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(platform.SessionLifetime)}, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
 	b.exec(t, `UPDATE gateway.sessions SET last_seen_at = now() - interval '14 days' - interval '1 s' WHERE token_hash = $1`, h[:])

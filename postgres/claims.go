@@ -12,7 +12,8 @@ import (
 )
 
 // signUp is one statement, hence one transaction and one round trip: the
-// account, its first session, the mail that asks to verify the address, and either a warm slice or a place in the queue.
+// account, its first session, the mail that asks to verify the address, what the
+// audit log says of it, and either a warm slice or a place in the queue.
 // A slice that another sign-up is taking is skipped, and nobody overtakes the
 // queue. No row comes back when the address is taken; nothing changed then.
 //
@@ -28,6 +29,9 @@ WITH relaxed AS (
 	RETURNING id, email, role, created_at
 ), session AS (
 	INSERT INTO gateway.sessions (token_hash, user_id, expires_at, user_agent, client_addr) SELECT $3, id, $4, $5, $6 FROM account
+), audited AS (
+	INSERT INTO gateway.audit_log (actor_id, action, subject_type, subject_id, after, request_id, client_addr)
+	SELECT id, 'user.create', 'user', id::text, jsonb_build_object('role', role), $7, $8 FROM account
 ), mail AS (
 	INSERT INTO gateway.mails (kind, user_id, recipient) SELECT 'verify_email', id, email FROM account
 ), free AS (
@@ -59,12 +63,12 @@ const flushed = `SELECT pg_logical_emit_message(true, 'gateway', '')`
 // current generation or, when there is none or others wait already, a place in
 // the queue: then the Slice is zero. Returns ErrConflict if the address is
 // taken.
-func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart) (platform.User, platform.Slice, error) {
+func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error) {
 	var u platform.User
 	var number *int
 	var state *platform.SliceState
 	var generation *int64
-	err := s.db.QueryRow(ctx, signUp, email, passwordHash, start.TokenHash[:], start.ExpiresAt, start.UserAgent, start.ClientAddr).
+	err := s.db.QueryRow(ctx, signUp, email, passwordHash, start.TokenHash[:], start.ExpiresAt, start.UserAgent, start.ClientAddr, by.RequestID, by.ClientAddr).
 		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &number, &state, &generation)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")

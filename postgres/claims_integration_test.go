@@ -73,7 +73,7 @@ func (b *gatewayBench) addSlice(t *testing.T, state platform.SliceState, generat
 func (b *gatewayBench) signUp(t *testing.T, email string) (platform.User, platform.Slice) {
 	t.Helper()
 	hash, _ := platform.HashSessionToken(platform.NewSessionToken())
-	u, sl, err := b.store.SignUp(t.Context(), email, "hash", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)})
+	u, sl, err := b.store.SignUp(t.Context(), email, "hash", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -118,7 +118,7 @@ func TestSignUpClaimsAWarmSliceOfTheCurrentGeneration(t *testing.T) {
 	want := b.addSlice(t, platform.SliceWarm, "current")
 
 	hash, _ := platform.HashSessionToken(platform.NewSessionToken())
-	u, sl, err := b.store.SignUp(t.Context(), "ana@example.com", "hash", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)})
+	u, sl, err := b.store.SignUp(t.Context(), "ana@example.com", "hash", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestSignUpWithATakenAddressChangesNothing(t *testing.T) {
 	b.exec(t, `DELETE FROM gateway.queue`)
 
 	hash, _ := platform.HashSessionToken(platform.NewSessionToken())
-	_, _, err := b.store.SignUp(t.Context(), "ana@example.com", "other", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)})
+	_, _, err := b.store.SignUp(t.Context(), "ana@example.com", "other", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{})
 	if platform.CodeOf(err) != platform.ErrConflict {
 		t.Fatalf("error %v, want conflict", err)
 	}
@@ -174,7 +174,7 @@ func TestTwentySignUpsWithOneWarmSlice(t *testing.T) {
 	for i := range n {
 		wg.Go(func() {
 			hash, _ := platform.HashSessionToken(platform.NewSessionToken())
-			_, sl, err := b.store.SignUp(t.Context(), fmt.Sprintf("u%d@example.com", i), "hash", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)})
+			_, sl, err := b.store.SignUp(t.Context(), fmt.Sprintf("u%d@example.com", i), "hash", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{})
 			if err != nil {
 				t.Error(err)
 			} else if sl.Number != 0 {

@@ -51,14 +51,14 @@ func TestDatabaseThatIsDown(t *testing.T) {
 	var token [32]byte
 	for name, f := range map[string]func() error{
 		"sign-up": func() error {
-			_, _, err := s.SignUp(ctx, "a@example.com", "x", platform.SessionStart{TokenHash: token, ExpiresAt: time.Now()})
+			_, _, err := s.SignUp(ctx, "a@example.com", "x", platform.SessionStart{TokenHash: token, ExpiresAt: time.Now()}, platform.AuditEntry{})
 			return err
 		},
 		"log-in": func() error { _, _, err := s.UserByEmail(ctx, "a@example.com"); return err },
 		"session": func() error {
-			return s.CreateSession(ctx, "x", platform.SessionStart{TokenHash: token, ExpiresAt: time.Now()})
+			return s.CreateSession(ctx, "x", platform.SessionStart{TokenHash: token, ExpiresAt: time.Now()}, platform.AuditEntry{})
 		},
-		"log-out":  func() error { return s.DeleteSession(ctx, token) },
+		"log-out":  func() error { return s.DeleteSession(ctx, token, platform.AuditEntry{}) },
 		"position": func() error { _, err := s.QueuePosition(ctx, "x"); return err },
 		"slices":   func() error { _, _, err := s.ListSlices(ctx, "", 0, 1); return err },
 	} {

@@ -32,7 +32,7 @@ func TestDeletionIsScheduledAndCancelled(t *testing.T) {
 	ben, _ := b.signUp(t, "ben@example.com")
 	by := platform.AuditEntry{ActorID: ana.ID, RequestID: "r1"}
 	own, api := token(t), token(t)
-	if err := b.store.CreateSession(t.Context(), ana.ID, platform.SessionStart{TokenHash: own, ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+	if err := b.store.CreateSession(t.Context(), ana.ID, platform.SessionStart{TokenHash: own, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, u := range []platform.User{ana, ben} {

@@ -60,10 +60,10 @@ func TestNotifications(t *testing.T) {
 	expect(t, events, heard{postgres.ChannelQueue, ""})
 
 	h, _ := platform.HashSessionToken(platform.NewSessionToken())
-	if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(time.Hour)}); err != nil {
+	if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.store.DeleteSession(t.Context(), h); err != nil {
+	if err := b.store.DeleteSession(t.Context(), h, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, events, heard{postgres.ChannelSessions, hex.EncodeToString(h[:]) + " " + u.ID})

@@ -51,10 +51,11 @@ func (s *GatewayStore) EnableSecondFactor(ctx context.Context, userID string, pe
 		if tag.RowsAffected() == 0 {
 			return platform.Errorf(platform.ErrConflict, "Another secret was offered meanwhile. Begin again.")
 		}
-		if err := replaceCodes(ctx, tx, userID, codes); err != nil {
+		if _, err := replaceCodes(ctx, tx, userID, codes); err != nil {
 			return err
 		}
 		by.Action = "user.second_factor_enable"
+		by.Before, by.After = snapshot(map[string]any{"codes": false}), snapshot(map[string]any{"codes": true})
 		return insertAudit(ctx, tx, aboutUser(by, userID))
 	})
 	if err != nil {
@@ -74,10 +75,11 @@ func (s *GatewayStore) DisableSecondFactor(ctx context.Context, userID string, b
 		if tag.RowsAffected() == 0 {
 			return platform.Errorf(platform.ErrNotFound, "There is no second factor.")
 		}
-		if err := replaceCodes(ctx, tx, userID, nil); err != nil {
+		if _, err := replaceCodes(ctx, tx, userID, nil); err != nil {
 			return err
 		}
 		by.Action = "user.second_factor_disable"
+		by.Before, by.After = snapshot(map[string]any{"codes": true}), snapshot(map[string]any{"codes": false})
 		return insertAudit(ctx, tx, aboutUser(by, userID))
 	})
 	if err != nil {
@@ -106,7 +108,7 @@ func (s *GatewayStore) ResetSecondFactors(ctx context.Context, userID string, by
 		if codes.RowsAffected()+passkeys.RowsAffected() == 0 {
 			return platform.Errorf(platform.ErrNotFound, "There is no second factor.")
 		}
-		if err := replaceCodes(ctx, tx, userID, nil); err != nil {
+		if _, err := replaceCodes(ctx, tx, userID, nil); err != nil {
 			return err
 		}
 		if passkeys.RowsAffected() > 0 {
@@ -116,6 +118,7 @@ func (s *GatewayStore) ResetSecondFactors(ctx context.Context, userID string, by
 		}
 		by.Action = "user.second_factor_reset"
 		by.Before = snapshot(map[string]any{"codes": codes.RowsAffected() > 0, "passkeys": passkeys.RowsAffected()})
+		by.After = snapshot(map[string]any{"codes": false, "passkeys": 0})
 		return insertAudit(ctx, tx, aboutUser(by, userID))
 	})
 	if err != nil {
@@ -133,10 +136,12 @@ func (s *GatewayStore) ReplaceRecoveryCodes(ctx context.Context, userID string, 
 		if err != nil {
 			return notFound(err, "There is no second factor.")
 		}
-		if err := replaceCodes(ctx, tx, userID, codes); err != nil {
+		before, err := replaceCodes(ctx, tx, userID, codes)
+		if err != nil {
 			return err
 		}
 		by.Action = "user.recovery_codes_replace"
+		by.Before, by.After = snapshot(map[string]any{"recovery_codes": before}), snapshot(map[string]any{"recovery_codes": len(codes)})
 		return insertAudit(ctx, tx, aboutUser(by, userID))
 	})
 	if err != nil {
@@ -145,12 +150,14 @@ func (s *GatewayStore) ReplaceRecoveryCodes(ctx context.Context, userID string, 
 	return nil
 }
 
-func replaceCodes(ctx context.Context, tx pgx.Tx, userID string, codes [][32]byte) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM gateway.recovery_codes WHERE user_id = $1`, userID); err != nil {
-		return err
+// replaceCodes returns how many codes there were.
+func replaceCodes(ctx context.Context, tx pgx.Tx, userID string, codes [][32]byte) (int64, error) {
+	tag, err := tx.Exec(ctx, `DELETE FROM gateway.recovery_codes WHERE user_id = $1`, userID)
+	if err != nil {
+		return 0, err
 	}
-	_, err := tx.Exec(ctx, `INSERT INTO gateway.recovery_codes (user_id, code_hash) SELECT $1, unnest($2::bytea[])`, userID, byteKeys(codes))
-	return err
+	_, err = tx.Exec(ctx, `INSERT INTO gateway.recovery_codes (user_id, code_hash) SELECT $1, unnest($2::bytea[])`, userID, byteKeys(codes))
+	return tag.RowsAffected(), err
 }
 
 // UseCodeStep reports whether no code of this time step, or a later one, was
@@ -172,7 +179,12 @@ func (s *GatewayStore) UseRecoveryCode(ctx context.Context, userID string, hash 
 		if used = tag.RowsAffected() == 1; err != nil || !used {
 			return err
 		}
+		var left int
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM gateway.recovery_codes WHERE user_id = $1`, userID).Scan(&left); err != nil {
+			return err
+		}
 		by.Action = "user.recovery_code_use"
+		by.Before, by.After = snapshot(map[string]any{"recovery_codes": left + 1}), snapshot(map[string]any{"recovery_codes": left})
 		return insertAudit(ctx, tx, aboutUser(by, userID))
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -10,11 +11,20 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// CreateSession stores a session of a user.
-func (s *GatewayStore) CreateSession(ctx context.Context, userID string, start platform.SessionStart) error {
-	_, err := s.db.Exec(ctx, `
-		INSERT INTO gateway.sessions (token_hash, user_id, expires_at, user_agent, client_addr) VALUES ($1, $2, $3, $4, $5)`,
-		start.TokenHash[:], userID, start.ExpiresAt, start.UserAgent, start.ClientAddr)
+// CreateSession stores a session of a user who logged in.
+func (s *GatewayStore) CreateSession(ctx context.Context, userID string, start platform.SessionStart, by platform.AuditEntry) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		var id string
+		err := tx.QueryRow(ctx, `
+			INSERT INTO gateway.sessions (token_hash, user_id, expires_at, user_agent, client_addr) VALUES ($1, $2, $3, $4, $5)
+			RETURNING id::text`,
+			start.TokenHash[:], userID, start.ExpiresAt, start.UserAgent, start.ClientAddr).Scan(&id)
+		if err != nil {
+			return err
+		}
+		by.Action, by.After = "session.create", snapshot(map[string]any{"session": id, "method": start.Method})
+		return insertAudit(ctx, tx, aboutUser(by, userID))
+	})
 	if err != nil {
 		return fmt.Errorf("create session of user %s: %w", userID, outage(err))
 	}
@@ -113,9 +123,24 @@ func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (m
 	return served, nil
 }
 
-// DeleteSession ends a session; one that does not exist is ended already.
-func (s *GatewayStore) DeleteSession(ctx context.Context, tokenHash [32]byte) error {
-	if _, err := s.db.Exec(ctx, `DELETE FROM gateway.sessions WHERE token_hash = $1`, tokenHash[:]); err != nil {
+// DeleteSession ends a session, which is its user's doing, or that of the admin
+// who acts for them; one that does not exist is ended already.
+func (s *GatewayStore) DeleteSession(ctx context.Context, tokenHash [32]byte, by platform.AuditEntry) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		var id, userID string
+		err := tx.QueryRow(ctx, `
+			DELETE FROM gateway.sessions WHERE token_hash = $1
+			RETURNING id::text, user_id::text, coalesce(impersonator_id, user_id)::text`, tokenHash[:]).Scan(&id, &userID, &by.ActorID)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		by.Action, by.Before = "session.delete", snapshot(map[string]any{"session": id})
+		return insertAudit(ctx, tx, aboutUser(by, userID))
+	})
+	if err != nil {
 		return fmt.Errorf("delete session: %w", outage(err))
 	}
 	return nil

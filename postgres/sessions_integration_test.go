@@ -3,6 +3,9 @@
 package postgres_test
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,13 +17,13 @@ func TestSessionsEndAndExpire(t *testing.T) {
 	u, _ := b.signUp(t, "ana@example.com")
 	add := func(left time.Duration) [32]byte {
 		h, _ := platform.HashSessionToken(platform.NewSessionToken())
-		if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(left)}); err != nil {
+		if err := b.store.CreateSession(t.Context(), u.ID, platform.SessionStart{TokenHash: h, ExpiresAt: time.Now().Add(left)}, platform.AuditEntry{}); err != nil {
 			t.Fatal(err)
 		}
 		return h
 	}
 	live, expired, ended := add(time.Hour), add(-time.Second), add(time.Hour)
-	if err := b.store.DeleteSession(t.Context(), ended); err != nil {
+	if err := b.store.DeleteSession(t.Context(), ended, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := b.store.Session(t.Context(), live); err != nil {
@@ -37,6 +40,74 @@ func TestSessionsEndAndExpire(t *testing.T) {
 	}
 	if n, err := b.store.DeleteExpiredSessions(t.Context()); err != nil || n != 1 {
 		t.Errorf("deleted %d expired, %v; want 1", n, err)
+	}
+}
+
+// Who came and went is on record: with the way they proved who they are, and,
+// where an admin acted for a user, with the admin's name.
+func TestSessionsAreOnRecord(t *testing.T) {
+	b := newGatewayBench(t)
+	if _, err := b.store.CreateFirstAdmin(t.Context(), "admin@example.com", "hash"); err != nil {
+		t.Fatal(err)
+	}
+	admin, _, err := b.store.UserByEmail(t.Context(), "admin@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := func(method platform.LogInMethod) platform.SessionStart {
+		h, _ := platform.HashSessionToken(platform.NewSessionToken())
+		return platform.SessionStart{TokenHash: h, Method: method, ExpiresAt: time.Now().Add(time.Hour), ClientAddr: "192.0.2.1"}
+	}
+	by := func(actor string) platform.AuditEntry {
+		return platform.AuditEntry{ActorID: actor, RequestID: "r1", ClientAddr: "192.0.2.1"}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	u, _, err := b.store.SignUp(t.Context(), "ana@example.com", "hash", start(""), by(""))
+	must(err)
+	own, adminsOwn, acting := start(platform.LogInByPasskey), start(platform.LogInByPasswordAndCode), start("")
+	must(b.store.CreateSession(t.Context(), u.ID, own, by(u.ID)))
+	must(b.store.CreateSession(t.Context(), admin.ID, adminsOwn, by(admin.ID)))
+	impersonate := by(admin.ID)
+	impersonate.Action, impersonate.SubjectType, impersonate.SubjectID = "user.impersonate", "user", u.ID
+	_, err = b.store.Impersonate(t.Context(), u.ID, adminsOwn.TokenHash, acting, "a question", impersonate)
+	must(err)
+	must(b.store.DeleteSession(t.Context(), acting.TokenHash, by("")))
+	must(b.store.DeleteSession(t.Context(), own.TokenHash, by("")))
+	must(b.store.DeleteSession(t.Context(), own.TokenHash, by(""))) // ended already
+
+	entries, err := b.store.ListAudit(t.Context(), platform.AuditFilter{Limit: 20})
+	must(err)
+	type line struct{ actor, action, subject, method, role string }
+	var got []line
+	for _, e := range slices.Backward(entries) {
+		var after struct{ Session, Method, Role string }
+		if e.After != nil {
+			must(json.Unmarshal(e.After, &after))
+		}
+		if e.Action == "session.create" && after.Session == "" || e.Action == "session.delete" && !strings.Contains(string(e.Before), "session") {
+			t.Errorf("%s: before %s, after %s; want the session", e.Action, e.Before, e.After)
+		}
+		if e.ActorID != "" && (e.RequestID != "r1" || e.ClientAddr != "192.0.2.1") {
+			t.Errorf("%+v", e)
+		}
+		got = append(got, line{e.ActorID, e.Action, e.SubjectID, after.Method, after.Role})
+	}
+	want := []line{
+		{"", "user.create", admin.ID, "", "admin"},
+		{u.ID, "user.create", u.ID, "", "user"},
+		{u.ID, "session.create", u.ID, "passkey", ""},
+		{admin.ID, "session.create", admin.ID, "password_and_code", ""},
+		{admin.ID, "user.impersonate", u.ID, "", ""},
+		{admin.ID, "session.delete", u.ID, "", ""},
+		{u.ID, "session.delete", u.ID, "", ""},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("on record:\n%v\nwant:\n%v", got, want)
 	}
 }
 

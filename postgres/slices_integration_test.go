@@ -33,7 +33,7 @@ func TestProvisionerStoreConforms(t *testing.T) {
 		t.Helper()
 		var hash [32]byte
 		rand.Read(hash[:])
-		_, s, err := gateway.SignUp(t.Context(), strings.ToLower(rand.Text())+"@example.com", "x", platform.SessionStart{TokenHash: hash, ExpiresAt: far()})
+		_, s, err := gateway.SignUp(t.Context(), strings.ToLower(rand.Text())+"@example.com", "x", platform.SessionStart{TokenHash: hash, ExpiresAt: far()}, platform.AuditEntry{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -38,9 +38,14 @@ func (s *GatewayStore) HasAdmin(ctx context.Context) (bool, error) {
 // address belongs to a user who is no admin.
 func (s *GatewayStore) CreateFirstAdmin(ctx context.Context, email, passwordHash string) (bool, error) {
 	tag, err := s.db.Exec(ctx, `
-		INSERT INTO gateway.users (email, password_hash, role)
-		SELECT $1, $2, 'admin' WHERE NOT EXISTS (SELECT FROM gateway.users WHERE role = 'admin')
-		ON CONFLICT (email) DO NOTHING`, email, passwordHash)
+		WITH account AS (
+			INSERT INTO gateway.users (email, password_hash, role)
+			SELECT $1, $2, 'admin' WHERE NOT EXISTS (SELECT FROM gateway.users WHERE role = 'admin')
+			ON CONFLICT (email) DO NOTHING
+			RETURNING id, role
+		)
+		INSERT INTO gateway.audit_log (action, subject_type, subject_id, after)
+		SELECT 'user.create', 'user', id::text, jsonb_build_object('role', role) FROM account`, email, passwordHash)
 	if err != nil {
 		return false, fmt.Errorf("create first admin: %w", err)
 	}

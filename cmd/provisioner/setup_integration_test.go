@@ -266,7 +266,7 @@ func (b *bench) claim(t *testing.T) int {
 	t.Helper()
 	var hash [32]byte
 	rand.Read(hash[:])
-	_, s, err := b.gateway.SignUp(t.Context(), strings.ToLower(rand.Text())+"@example.com", "x", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)})
+	_, s, err := b.gateway.SignUp(t.Context(), strings.ToLower(rand.Text())+"@example.com", "x", platform.SessionStart{TokenHash: hash, ExpiresAt: time.Now().Add(time.Hour)}, platform.AuditEntry{})
 	if err != nil {
 		t.Fatal(err)
 	}

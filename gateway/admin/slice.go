@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"encoding/json"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -163,11 +164,23 @@ func lastLines(text string, most int, cut bool) []string {
 	return lines[max(0, len(lines)-most):]
 }
 
+// instanceState is what a restart changes, for the audit log.
+type instanceState struct {
+	Instance string `json:"instance"`
+	Restarts int    `json:"restarts"`
+}
+
 func (s *Service) restart(c *gin.Context) {
 	i, err := s.running(c)
 	if err == nil {
 		// First, so that nothing is done that is not on record.
-		err = s.Store.RecordAudit(c.Request.Context(), request.Audit(c.Request.Context(), "slice.restart", "slice", strconv.Itoa(i.Slice)))
+		by := request.Audit(c.Request.Context(), "slice.restart", "slice", strconv.Itoa(i.Slice))
+		if by.Before, err = json.Marshal(instanceState{i.ID, i.Restarts}); err == nil {
+			by.After, err = json.Marshal(instanceState{i.ID, i.Restarts + 1})
+		}
+		if err == nil {
+			err = s.Store.RecordAudit(c.Request.Context(), by)
+		}
 	}
 	if err == nil {
 		err = s.Cluster.Restart(c.Request.Context(), i.ID)

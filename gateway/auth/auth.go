@@ -38,16 +38,17 @@ type Store interface {
 	// SignUp makes a user with a session and gives them a warm slice, or a
 	// place in the queue: then the slice is zero. A mail asks them to verify the
 	// address. Returns ErrConflict if it is taken; nothing changed then.
-	SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart) (platform.User, platform.Slice, error)
+	SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error)
 
 	// UserByEmail returns a user and the hash of their password. Returns
 	// ErrNotFound if there is none.
 	UserByEmail(ctx context.Context, email string) (platform.User, string, error)
 
-	CreateSession(ctx context.Context, userID string, start platform.SessionStart) error
+	CreateSession(ctx context.Context, userID string, start platform.SessionStart, by platform.AuditEntry) error
 
-	// DeleteSession ends a session; not an error if it does not exist.
-	DeleteSession(ctx context.Context, tokenHash [32]byte) error
+	// DeleteSession ends a session, which is its user's doing, or that of the
+	// admin who acts for them; not an error if it does not exist.
+	DeleteSession(ctx context.Context, tokenHash [32]byte, by platform.AuditEntry) error
 
 	// QueuePosition returns where a user stands. Returns ErrNotFound if they
 	// do not wait.
@@ -130,7 +131,7 @@ func (s *Service) signUp(c *gin.Context) {
 	}
 	hashed := time.Since(began) - checked
 	token, start := newSession(r)
-	user, slice, err := s.Store.SignUp(r.Context(), in.Email, hash, start)
+	user, slice, err := s.Store.SignUp(r.Context(), in.Email, hash, start, request.Audit(r.Context(), "", "", ""))
 	if err != nil {
 		request.Fail(w, r, err)
 		return
@@ -208,18 +209,19 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	s.beginSession(w, r, user)
+	s.beginSession(w, r, user, platform.LogInByPassword)
 }
 
 // beginSession ends a log-in: the user has proved who they are.
-func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User) {
+func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User, method platform.LogInMethod) {
 	s.Metrics.LogIns.WithLabelValues("ok").Inc()
+	request.From(r.Context()).UserID = user.ID
 	token, start := newSession(r)
-	if err := s.Store.CreateSession(r.Context(), user.ID, start); err != nil {
+	start.Method = method
+	if err := s.Store.CreateSession(r.Context(), user.ID, start, request.Audit(r.Context(), "", "", "")); err != nil {
 		request.Fail(w, r, err)
 		return
 	}
-	request.From(r.Context()).UserID = user.ID
 	s.endPrevious(r)
 	id, err := s.Sessions.Lookup(r.Context(), start.TokenHash)
 	if err != nil {
@@ -296,7 +298,7 @@ func (s *Service) answer(w http.ResponseWriter, r *http.Request, status int, id 
 // end ends a session here and, by the database's notification, on the other
 // gateways.
 func (s *Service) end(ctx context.Context, hash [32]byte) error {
-	if err := s.Store.DeleteSession(ctx, hash); err != nil {
+	if err := s.Store.DeleteSession(ctx, hash, request.Audit(ctx, "", "", "")); err != nil {
 		return fmt.Errorf("end session: %w", err)
 	}
 	s.SessionEnded(hash)

@@ -110,5 +110,5 @@ func (s *Service) logInCode(c *gin.Context) {
 	}
 	s.limits.forget(codeLimit(user.ID))
 	http.SetCookie(w, &http.Cookie{Name: halfWayCookie, Path: "/auth/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode})
-	s.beginSession(w, r, user)
+	s.beginSession(w, r, user, platform.LogInByPasswordAndCode)
 }
