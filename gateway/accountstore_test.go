@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -14,6 +15,11 @@ type memoryMail struct {
 	platform.QueuedMail
 	userID string
 	over   bool
+}
+
+type memoryAccountToken struct {
+	platform.AccountToken
+	expiresAt time.Time
 }
 
 // byEmail and those below are called while holding mu.
@@ -49,10 +55,13 @@ func (s *memoryStore) queueMail(kind platform.MailKind, userID, to string) {
 	})
 }
 
-func (s *memoryStore) useToken(hash [32]byte) (platform.AccountToken, error) {
-	t, ok := s.tokens[hash]
-	if !ok {
+func (s *memoryStore) useToken(hash [32]byte, purposes ...platform.MailKind) (platform.AccountToken, error) {
+	t, err := s.token(hash)
+	if err != nil || !slices.Contains(purposes, t.Purpose) {
 		return t, platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	if o := s.byEmail(t.Email); t.Purpose == platform.MailChangeEmail && o != nil && o.ID != t.User.ID {
+		return t, platform.Errorf(platform.ErrConflict, "taken")
 	}
 	t.User = s.byID(t.User.ID).User
 	for h, o := range s.tokens {
@@ -61,6 +70,14 @@ func (s *memoryStore) useToken(hash [32]byte) (platform.AccountToken, error) {
 		}
 	}
 	return t, nil
+}
+
+func (s *memoryStore) token(hash [32]byte) (platform.AccountToken, error) {
+	t, ok := s.tokens[hash]
+	if !ok || !time.Now().Before(t.expiresAt) {
+		return platform.AccountToken{}, platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	return t.AccountToken, nil
 }
 
 func (s *memoryStore) note(by platform.AuditEntry, action, userID string) {
@@ -84,24 +101,25 @@ func (s *memoryStore) QueueMail(_ context.Context, kind platform.MailKind, userI
 }
 
 func (s *memoryStore) PasswordHash(_ context.Context, userID string) (hash string, err error) {
-	s.locked(func() { hash = s.byID(userID).hash })
-	return hash, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.user(userID)
+	if n < 0 {
+		return "", platform.Errorf(platform.ErrNotFound, "no user")
+	}
+	return s.users[n].hash, nil
 }
 
 func (s *memoryStore) AccountToken(_ context.Context, hash [32]byte) (platform.AccountToken, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, ok := s.tokens[hash]
-	if !ok {
-		return t, platform.Errorf(platform.ErrNotFound, "no token")
-	}
-	return t, nil
+	return s.token(hash)
 }
 
 func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.AuditEntry) (platform.User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, err := s.useToken(hash)
+	t, err := s.useToken(hash, platform.MailVerifyEmail, platform.MailChangeEmail)
 	if err != nil {
 		return platform.User{}, err
 	}
@@ -122,7 +140,7 @@ func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.
 func (s *memoryStore) ResetPassword(_ context.Context, hash [32]byte, password string, by platform.AuditEntry) (platform.User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t, err := s.useToken(hash)
+	t, err := s.useToken(hash, platform.MailResetPassword)
 	if err != nil {
 		return platform.User{}, err
 	}
@@ -227,7 +245,7 @@ func (s *memoryStore) DueMails(_ context.Context, limit int, _ time.Duration) ([
 	return due, nil
 }
 
-func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, _ time.Time) error {
+func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, expiresAt time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.mails[id-1]
@@ -238,7 +256,7 @@ func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, _
 	if u == nil || m.Kind == platform.MailVerifyEmail && u.EmailVerified || m.Kind == platform.MailChangeEmail && s.byEmail(m.Recipient) != nil {
 		return platform.Errorf(platform.ErrNotFound, "moot")
 	}
-	s.tokens[hash] = platform.AccountToken{Purpose: m.Kind, Email: m.Recipient, User: u.User}
+	s.tokens[hash] = memoryAccountToken{platform.AccountToken{Purpose: m.Kind, Email: m.Recipient, User: u.User}, expiresAt}
 	return nil
 }
 

@@ -199,6 +199,10 @@ func TestPoolNodesAndCapacity(t *testing.T) {
 		}
 		return body
 	}
+	b.store.locked(func() {
+		b.store.history = &platform.ClaimHistory{Claims: 3, Hits: 2, WaitP50: time.Second, WaitP95: 2 * time.Second, WaitMax: 3 * time.Second,
+			Hours: []platform.ClaimHour{{At: time.Now().Truncate(time.Hour), Claims: 3, Hits: 2}}}
+	})
 	if got := get("/admin/pool"); !strings.Contains(got, `"target":2`) || !strings.Contains(got, `"total":3,"hits":2,"misses":1,"wait_p50_seconds":1,"wait_p95_seconds":2,"wait_max_seconds":3`) {
 		t.Errorf("pool %s", got)
 	}

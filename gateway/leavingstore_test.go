@@ -14,13 +14,7 @@ func (s *memoryStore) ScheduleDeletion(_ context.Context, userID string, but [32
 	if !u.DeletionAt.IsZero() {
 		return time.Time{}, nil, platform.Errorf(platform.ErrConflict, "scheduled")
 	}
-	staying := 0
-	for _, o := range s.users {
-		if o.Role == platform.RoleAdmin && !o.Blocked && o.DeletionAt.IsZero() {
-			staying++
-		}
-	}
-	if u.Role == platform.RoleAdmin && staying < 2 {
+	if s.lastAdmin(userID) {
 		return time.Time{}, nil, platform.Errorf(platform.ErrConflict, "the last admin")
 	}
 	u.deletionRequestedAt = time.Now()
@@ -77,7 +71,11 @@ func (s *memoryStore) DeleteDueUsers(ctx context.Context) (deleted []string, err
 func (s *memoryStore) AccountHistory(_ context.Context, userID string) (h platform.AccountHistory, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := s.byID(userID)
+	n := s.user(userID)
+	if n < 0 {
+		return h, platform.Errorf(platform.ErrNotFound, "no user")
+	}
+	u := s.users[n]
 	h.DeletionRequestedAt = u.deletionRequestedAt
 	for _, sl := range s.slices {
 		if sl.UserID == userID {

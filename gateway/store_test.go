@@ -15,20 +15,23 @@ import (
 // memoryStore keeps the contract of Store in memory.
 type memoryStore struct {
 	mu        sync.Mutex
-	users     []memoryUser                       // guarded by mu
-	sessions  map[[32]byte]platform.Session      // guarded by mu
-	slices    []platform.Slice                   // guarded by mu; by number - 1
-	queue     []string                           // guarded by mu; user ids
-	audit     []platform.AuditEntry              // guarded by mu; by id - 1
-	mails     []memoryMail                       // guarded by mu
-	tokens    map[[32]byte]platform.AccountToken // guarded by mu
-	settings  platform.Settings                  // guarded by mu
-	factors   map[string]*memoryFactor           // guarded by mu; by user id
-	apiTokens map[[32]byte]memoryToken           // guarded by mu
-	passkeys  []memoryPasskey                    // guarded by mu; the oldest first
-	handles   map[string][]byte                  // guarded by mu; of passkeys, by user id
-	used      map[[32]byte]bool                  // guarded by mu; challenges
-	down      error                              // guarded by mu
+	users     []memoryUser                    // guarded by mu
+	sessions  map[[32]byte]platform.Session   // guarded by mu
+	slices    []platform.Slice                // guarded by mu; by number - 1
+	queue     []string                        // guarded by mu; user ids
+	audit     []platform.AuditEntry           // guarded by mu; by id - 1
+	mails     []memoryMail                    // guarded by mu
+	tokens    map[[32]byte]memoryAccountToken // guarded by mu
+	settings  platform.Settings               // guarded by mu
+	factors   map[string]*memoryFactor        // guarded by mu; by user id
+	apiTokens map[[32]byte]memoryToken        // guarded by mu
+	passkeys  []memoryPasskey                 // guarded by mu; the oldest first
+	handles   map[string][]byte               // guarded by mu; of passkeys, by user id
+	used      map[[32]byte]bool               // guarded by mu; challenges
+	history   *platform.ClaimHistory          // what ClaimHistory says; nil: what happened
+	claims    platform.ClaimHistory           // guarded by mu; of all times
+	made      int                             // guarded by mu; users ever
+	down      error                           // guarded by mu
 }
 
 type memoryUser struct {
@@ -46,7 +49,7 @@ func testUserID(n int) string { return fmt.Sprintf("00000000-0000-4000-8000-%012
 func newMemoryStore() *memoryStore {
 	return &memoryStore{
 		settings: platform.Settings{Currency: "EUR", DeletionGraceDays: 14}, factors: make(map[string]*memoryFactor), apiTokens: make(map[[32]byte]memoryToken),
-		sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]platform.AccountToken),
+		sessions: make(map[[32]byte]platform.Session), tokens: make(map[[32]byte]memoryAccountToken),
 		handles: make(map[string][]byte), used: make(map[[32]byte]bool),
 	}
 }
@@ -56,7 +59,7 @@ func (s *memoryStore) locked(f func()) { s.mu.Lock(); defer s.mu.Unlock(); f() }
 func (s *memoryStore) addSlice(state platform.SliceState) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.slices = append(s.slices, platform.Slice{Number: len(s.slices) + 1, State: state, Generation: 1})
+	s.slices = append(s.slices, platform.Slice{Number: len(s.slices) + 1, State: state, Generation: 1, StateChangedAt: time.Now()})
 	return len(s.slices)
 }
 
@@ -70,7 +73,8 @@ func (s *memoryStore) sizes() (users, sessions, queued int) {
 func (s *memoryStore) claim(userID string) platform.Slice {
 	for i := range s.slices {
 		if s.slices[i].State == platform.SliceWarm {
-			s.slices[i].State, s.slices[i].UserID = platform.SliceAssigned, userID
+			s.slices[i].State, s.slices[i].UserID, s.slices[i].StateChangedAt = platform.SliceAssigned, userID, time.Now()
+			s.claims.Claims++
 			return s.slices[i]
 		}
 	}
@@ -83,7 +87,8 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platfo
 	if s.byEmail(email) != nil {
 		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "taken")
 	}
-	u := platform.User{ID: testUserID(len(s.users) + 1), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
+	s.made++
+	u := platform.User{ID: testUserID(s.made), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
 	s.users = append(s.users, memoryUser{User: u, hash: hash})
 	s.addSession(u, start)
 	by.ActorID = u.ID
@@ -93,7 +98,9 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platfo
 	if len(s.queue) == 0 {
 		sl = s.claim(u.ID)
 	}
-	if sl.Number == 0 {
+	if sl.Number != 0 {
+		s.claims.Hits++
+	} else {
 		s.queue = append(s.queue, u.ID)
 	}
 	return u, sl, nil
@@ -156,7 +163,17 @@ func (s *memoryStore) SessionsServed(_ context.Context, hashes [][32]byte) (map[
 	defer s.mu.Unlock()
 	served := make(map[[32]byte]bool)
 	for _, h := range hashes {
-		_, served[h] = s.sessions[h]
+		ses, found := s.sessions[h]
+		user, expiresAt := ses.User.ID, ses.ExpiresAt
+		if t, ok := s.apiTokens[h]; ok {
+			user, expiresAt, found = t.userID, t.ExpiresAt, true
+		}
+		stopped := slices.ContainsFunc(s.slices, func(sl platform.Slice) bool {
+			return sl.UserID == user && sl.State != platform.SliceAssigned && sl.State != platform.SliceGone
+		})
+		if found && time.Now().Before(expiresAt) && !s.byID(user).Blocked && !stopped {
+			served[h] = true
+		}
 	}
 	return served, s.down
 }
@@ -264,8 +281,16 @@ func (s *memoryStore) HasAdmin(context.Context) (bool, error) {
 func (s *memoryStore) CreateFirstAdmin(_ context.Context, email, hash string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	u := platform.User{ID: testUserID(len(s.users) + 1), Email: email, Role: platform.RoleAdmin, CreatedAt: time.Now()}
+	if slices.ContainsFunc(s.users, func(u memoryUser) bool { return u.Role == platform.RoleAdmin }) {
+		return false, nil
+	}
+	if s.byEmail(email) != nil {
+		return false, platform.Errorf(platform.ErrConflict, "taken")
+	}
+	s.made++
+	u := platform.User{ID: testUserID(s.made), Email: email, Role: platform.RoleAdmin, CreatedAt: time.Now()}
 	s.users = append(s.users, memoryUser{User: u, hash: hash})
+	s.note(platform.AuditEntry{}, "user.create", u.ID)
 	return true, nil
 }
 
@@ -324,12 +349,22 @@ func (s *memoryStore) BlockUser(_ context.Context, id, reason string, by platfor
 		return platform.Errorf(platform.ErrNotFound, "no user")
 	case s.users[n].Blocked:
 		return platform.Errorf(platform.ErrConflict, "blocked")
+	case s.lastAdmin(id):
+		return platform.Errorf(platform.ErrConflict, "the last admin")
 	default:
 		s.users[n].Blocked, s.users[n].blockedAt, s.users[n].blockReason = true, time.Now(), reason
 		s.leaveQueue(id)
 		s.record(by)
 		return nil
 	}
+}
+
+// lastAdmin reports whether nobody else runs the platform. The caller holds mu.
+func (s *memoryStore) lastAdmin(id string) bool {
+	others := slices.ContainsFunc(s.users, func(u memoryUser) bool {
+		return u.Role == platform.RoleAdmin && !u.Blocked && u.DeletionAt.IsZero() && u.ID != id
+	})
+	return s.byID(id).Role == platform.RoleAdmin && !others
 }
 
 func (s *memoryStore) leaveQueue(id string) {
@@ -369,6 +404,9 @@ func (s *memoryStore) DeleteUser(_ context.Context, id string, by platform.Audit
 	n := s.user(id)
 	if n < 0 {
 		return platform.Errorf(platform.ErrNotFound, "no user")
+	}
+	if s.lastAdmin(id) {
+		return platform.Errorf(platform.ErrConflict, "the last admin")
 	}
 	for i := range s.slices {
 		if s.slices[i].UserID == id {
@@ -413,9 +451,13 @@ func (s *memoryStore) RetireSlice(_ context.Context, number int, by platform.Aud
 	return nil
 }
 
-func (s *memoryStore) ClaimHistory(_ context.Context, since time.Time) (platform.ClaimHistory, error) {
-	return platform.ClaimHistory{Claims: 3, Hits: 2, WaitP50: time.Second, WaitP95: 2 * time.Second, WaitMax: 3 * time.Second,
-		Hours: []platform.ClaimHour{{At: since, Claims: 3, Hits: 2}}}, nil
+func (s *memoryStore) ClaimHistory(context.Context, time.Time) (platform.ClaimHistory, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.history != nil {
+		return *s.history, nil
+	}
+	return s.claims, nil
 }
 
 func (s *memoryStore) Settings(context.Context) (platform.Settings, error) {
@@ -445,6 +487,9 @@ func (s *memoryStore) Impersonate(_ context.Context, userID string, admin [32]by
 	}
 	if u := s.users[n]; u.Blocked || u.Role == platform.RoleAdmin {
 		return platform.User{}, platform.Errorf(platform.ErrConflict, "admin or blocked")
+	}
+	if _, ok := s.sessions[admin]; !ok {
+		return platform.User{}, platform.Errorf(platform.ErrUnauthenticated, "no session")
 	}
 	delete(s.sessions, admin)
 	s.sessions[start.TokenHash] = platform.Session{

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -37,10 +38,11 @@ func (s *memoryStore) ListAPITokens(_ context.Context, userID string) ([]platfor
 	defer s.mu.Unlock()
 	var all []platform.APIToken
 	for _, t := range s.apiTokens {
-		if t.userID == userID {
+		if t.userID == userID && time.Now().Before(t.ExpiresAt) {
 			all = append(all, t.APIToken)
 		}
 	}
+	slices.SortFunc(all, func(a, b platform.APIToken) int { return b.CreatedAt.Compare(a.CreatedAt) })
 	return all, nil
 }
 
