@@ -22,6 +22,8 @@ const (
 	MailPasskeyAdded    MailKind = "passkey_added"
 	MailPasskeyRemoved  MailKind = "passkey_removed"
 
+	MailSupportAccess MailKind = "support_access" // tells that an admin acts for the user
+
 	MailDeletionRequested MailKind = "deletion_requested" // tells when, and how to cancel
 	MailDeletionCancelled MailKind = "deletion_cancelled"
 	MailAccountDeleted    MailKind = "account_deleted"

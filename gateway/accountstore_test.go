@@ -180,10 +180,14 @@ func (s *memoryStore) rotate(session, rotated [32]byte) error {
 	return nil
 }
 
-func (s *memoryStore) Reauthenticated(_ context.Context, _ string, session, rotated [32]byte) error {
+func (s *memoryStore) Reauthenticated(_ context.Context, userID string, session, rotated [32]byte, _ platform.LogInMethod, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.rotate(session, rotated)
+	err := s.rotate(session, rotated)
+	if err == nil {
+		s.note(by, "session.reauthenticate", userID)
+	}
+	return err
 }
 
 func (s *memoryStore) ListSessions(_ context.Context, userID string) ([]platform.Session, error) {

@@ -233,6 +233,13 @@ func TestAdminActsForAUser(t *testing.T) {
 	if _, got := b.call(t, "GET", "/auth/me", acting, "", nil); !strings.Contains(got, "ana@example.com") || !strings.Contains(got, `"impersonation":{"expires_at":"`) {
 		t.Errorf("acting: %s", got)
 	}
+	b.store.locked(func() {
+		for _, ses := range b.store.sessions {
+			if ses.ImpersonatorID != "" && (time.Until(ses.ExpiresAt) > 30*time.Minute || time.Until(ses.ExpiresAt) < 29*time.Minute) {
+				t.Errorf("acts until %s", ses.ExpiresAt)
+			}
+		}
+	})
 	if _, got := b.call(t, "GET", "/auth/me", own, "", nil); !strings.Contains(got, `"impersonation":null`) {
 		t.Errorf("the user: %s", got)
 	}

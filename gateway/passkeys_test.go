@@ -179,7 +179,7 @@ func TestPasskeyLife(t *testing.T) {
 	c.logIn(t, 401)
 
 	user := testUserID(1)
-	if got := b.store.actions(user); got != "user.create passkey.create passkey.create user.second_factor_enable session.create user.export passkey.rename passkey.delete" {
+	if got := b.store.actions(user); got != "user.create passkey.create passkey.create user.second_factor_enable session.create user.export session.reauthenticate passkey.rename passkey.delete" {
 		t.Errorf("audit %s", got)
 	}
 	var mails []platform.MailKind

@@ -495,6 +495,7 @@ func (s *memoryStore) Impersonate(_ context.Context, userID string, admin [32]by
 	s.sessions[start.TokenHash] = platform.Session{
 		ID: testUserID(len(s.sessions) + 1000), TokenHash: start.TokenHash, User: s.users[n].User, ExpiresAt: start.ExpiresAt, ImpersonatorID: by.ActorID,
 	}
+	s.queueMail(platform.MailSupportAccess, userID, s.users[n].Email)
 	s.record(by)
 	return s.users[n].User, nil
 }

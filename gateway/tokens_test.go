@@ -53,6 +53,13 @@ func TestAPITokens(t *testing.T) {
 		}
 		return m
 	}
+	b.notRecent(t)
+	res, got := b.call(t, "POST", "/auth/tokens", cookie, `{"name":"n8n","scope":"read","expires_at":"`+later+`"}`, nil)
+	if wantProblem(t, res, got, 403); !strings.Contains(got, "/problems/reauthenticate") {
+		t.Errorf("long after the log-in: %s", got)
+	}
+	res, _ = b.call(t, "POST", "/auth/reauthenticate", cookie, `{"password":"correct horse"}`, nil)
+	cookie = sessionCookie(t, res)
 	read, full := create("read"), create("full")
 	bearer := func(token string) http.Header { return http.Header{"Authorization": {"Bearer " + token}} }
 	try := func(method, path string, h http.Header, want int, answer string) {

@@ -176,7 +176,7 @@ func (s *GatewayStore) ChangePassword(ctx context.Context, userID, before, after
 		if err != nil {
 			return err
 		}
-		if err := rotate(ctx, tx, userID, session, rotated); err != nil {
+		if _, err := rotate(ctx, tx, userID, session, rotated); err != nil {
 			return err
 		}
 		if err := endAll(ctx, tx, userID, rotated); err != nil {

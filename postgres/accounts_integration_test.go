@@ -293,10 +293,10 @@ func TestSessionsAreListedRevokedAndRotated(t *testing.T) {
 	// Rotation proves and renews.
 	b.exec(t, `UPDATE gateway.sessions SET authenticated_at = now() - interval '1 day' WHERE id = $1`, ses.ID)
 	rotated := token(t)
-	if err := b.store.Reauthenticated(t.Context(), other.ID, start.TokenHash, rotated); platform.CodeOf(err) != platform.ErrNotFound {
+	if err := b.store.Reauthenticated(t.Context(), other.ID, start.TokenHash, rotated, platform.LogInByPassword, platform.AuditEntry{}); platform.CodeOf(err) != platform.ErrNotFound {
 		t.Errorf("somebody else's session: %v", err)
 	}
-	if err := b.store.Reauthenticated(t.Context(), u.ID, start.TokenHash, rotated); err != nil {
+	if err := b.store.Reauthenticated(t.Context(), u.ID, start.TokenHash, rotated, platform.LogInByPassword, platform.AuditEntry{}); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := b.store.Session(t.Context(), start.TokenHash); platform.CodeOf(err) != platform.ErrNotFound {

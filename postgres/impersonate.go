@@ -37,6 +37,9 @@ func (s *GatewayStore) Impersonate(ctx context.Context, userID string, admin [32
 			start.TokenHash[:], userID, by.ActorID, start.ExpiresAt, start.UserAgent, start.ClientAddr); err != nil {
 			return err
 		}
+		if err := queueMail(ctx, tx, platform.MailSupportAccess, userID, user.Email); err != nil {
+			return err
+		}
 		by.After = snapshot(map[string]any{"reason": reason, "expires_at": start.ExpiresAt.UTC()})
 		return insertAudit(ctx, tx, by)
 	})

@@ -171,18 +171,21 @@ func (s *GatewayStore) EndOtherSessions(ctx context.Context, userID string, but 
 func (s *GatewayStore) endSessions(ctx context.Context, userID, which string, arg any, by platform.AuditEntry) ([][32]byte, error) {
 	var ended [][32]byte
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `DELETE FROM gateway.sessions WHERE user_id = $1 AND `+which+` RETURNING token_hash`, userID, arg)
+		rows, err := tx.Query(ctx, `DELETE FROM gateway.sessions WHERE user_id = $1 AND `+which+` RETURNING token_hash, id::text`, userID, arg)
 		if err != nil {
 			return err
 		}
-		hashes, err := pgx.CollectRows(rows, pgx.RowTo[[]byte])
-		if err != nil || len(hashes) == 0 {
+		var hash []byte
+		var id string
+		var ids []string
+		_, err = pgx.ForEachRow(rows, []any{&hash, &id}, func() error {
+			ended, ids = append(ended, [32]byte(hash)), append(ids, id)
+			return nil
+		})
+		if err != nil || len(ended) == 0 {
 			return err
 		}
-		for _, h := range hashes {
-			ended = append(ended, [32]byte(h))
-		}
-		by.Action, by.After = "session.revoke", snapshot(map[string]int{"sessions": len(ended)})
+		by.Action, by.Before = "session.revoke", snapshot(map[string][]string{"sessions": ids})
 		return insertAudit(ctx, tx, aboutUser(by, userID))
 	})
 	return ended, outage(err)
@@ -191,8 +194,15 @@ func (s *GatewayStore) endSessions(ctx context.Context, userID, which string, ar
 // Reauthenticated notes that the user has just proved who they are, and gives
 // the session another token: one that was stolen before is worth nothing now.
 // Returns ErrNotFound if the session ended.
-func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, session, rotated [32]byte) error {
-	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error { return rotate(ctx, tx, userID, session, rotated) })
+func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, session, rotated [32]byte, method platform.LogInMethod, by platform.AuditEntry) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		id, err := rotate(ctx, tx, userID, session, rotated)
+		if err != nil {
+			return err
+		}
+		by.Action, by.After = "session.reauthenticate", snapshot(map[string]any{"session": id, "method": method})
+		return insertAudit(ctx, tx, aboutUser(by, userID))
+	})
 	if err != nil {
 		return fmt.Errorf("reauthenticated: %w", outage(err))
 	}
@@ -200,15 +210,15 @@ func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, sessi
 }
 
 // rotate gives a session another token, and notes the authentication that it
-// comes with.
-func rotate(ctx context.Context, tx pgx.Tx, userID string, session, rotated [32]byte) error {
-	tag, err := tx.Exec(ctx, `
+// comes with. Returns the session's id.
+func rotate(ctx context.Context, tx pgx.Tx, userID string, session, rotated [32]byte) (id string, err error) {
+	err = tx.QueryRow(ctx, `
 		UPDATE gateway.sessions SET token_hash = $3, authenticated_at = now(), last_seen_at = now()
-		WHERE user_id = $1 AND token_hash = $2`, userID, session[:], rotated[:])
-	if err == nil && tag.RowsAffected() == 0 {
-		return platform.Errorf(platform.ErrNotFound, "There is no such session.")
+		WHERE user_id = $1 AND token_hash = $2 RETURNING id::text`, userID, session[:], rotated[:]).Scan(&id)
+	if err != nil {
+		return "", notFound(err, "There is no such session.")
 	}
-	return err
+	return id, nil
 }
 
 // SessionsSeen notes that sessions, and API tokens, are in use; those seen lately are left.

@@ -164,7 +164,7 @@ func lastLines(text string, most int, cut bool) []string {
 	return lines[max(0, len(lines)-most):]
 }
 
-// instanceState is what a restart changes, for the audit log.
+// instanceState is what a restart is going to change, for the audit log.
 type instanceState struct {
 	Instance string `json:"instance"`
 	Restarts int    `json:"restarts"`
@@ -176,9 +176,6 @@ func (s *Service) restart(c *gin.Context) {
 		// First, so that nothing is done that is not on record.
 		by := request.Audit(c.Request.Context(), "slice.restart", "slice", strconv.Itoa(i.Slice))
 		if by.Before, err = json.Marshal(instanceState{i.ID, i.Restarts}); err == nil {
-			by.After, err = json.Marshal(instanceState{i.ID, i.Restarts + 1})
-		}
-		if err == nil {
 			err = s.Store.RecordAudit(c.Request.Context(), by)
 		}
 	}

@@ -46,7 +46,7 @@ type AccountStore interface {
 
 	// Reauthenticated notes that the user has just proved who they are, and
 	// gives the session another token. Returns ErrNotFound if it ended.
-	Reauthenticated(ctx context.Context, userID string, session, rotated [32]byte) error
+	Reauthenticated(ctx context.Context, userID string, session, rotated [32]byte, method platform.LogInMethod, by platform.AuditEntry) error
 
 	// ListSessions returns a user's sessions, the last used first.
 	ListSessions(ctx context.Context, userID string) ([]platform.Session, error)
@@ -71,7 +71,7 @@ func mailsToOne(kind platform.MailKind, to string) limit {
 func (s *Service) registerEmail(r gin.IRouter) {
 	r.POST("/auth/email/verify", s.verifyEmail)
 	r.POST("/auth/email/verify/resend", s.resendVerification)
-	r.POST("/auth/email/change", s.changeEmail)
+	r.POST("/auth/email/change", RequireRecent(s.Sessions), s.changeEmail)
 }
 
 func (s *Service) verifyEmail(c *gin.Context) {
@@ -148,8 +148,8 @@ func (s *Service) changeEmail(c *gin.Context) {
 	accepted(w)
 }
 
-// askForChange sends a mail to the new address; nothing changes until its link
-// is opened.
+// askForChange sends a mail to the new address, unless it is somebody's: the
+// answer does not tell which. Nothing changes until its link is opened.
 func (s *Service) askForChange(w http.ResponseWriter, r *http.Request, id *Identity) error {
 	var in platform.Credentials
 	if err := problem.DecodeJSON(w, r, maxBody, &in); err != nil {
@@ -166,10 +166,6 @@ func (s *Service) askForChange(w http.ResponseWriter, r *http.Request, id *Ident
 		return platform.Invalid(platform.FieldError{Field: "email", Detail: "is your address already"})
 	}
 	if _, err := s.checkPassword(w, r, id, "password", in.Password); err != nil {
-		return err
-	}
-	// Sign-up tells that an address is taken, too.
-	if err := s.checkFree(w, r, in.Email, "This e-mail address is taken."); err != nil {
 		return err
 	}
 	if err := s.take(w, mailsToOne(platform.MailChangeEmail, id.User.ID), mailsToOne(platform.MailChangeEmail, in.Email)); err != nil {

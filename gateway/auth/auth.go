@@ -121,7 +121,7 @@ func (s *Service) signUp(c *gin.Context) {
 	began := time.Now()
 	hash, err := s.Hasher.HashAfter(r.Context(), in.Password, func() error {
 		turn := time.Now()
-		err := s.checkFree(w, r, in.Email, "This e-mail address is taken. Log in instead.")
+		err := s.checkFree(w, r, in.Email)
 		checked = time.Since(turn)
 		return err
 	})
@@ -152,10 +152,9 @@ func (s *Service) signUp(c *gin.Context) {
 	s.answer(w, r, http.StatusCreated, &Identity{Session: start.TokenHash, User: user, Slice: slice})
 }
 
-// checkFree returns an ErrConflict with the message taken if there is an account
-// with this address. Who hears that often from one network is told nothing more
+// checkFree returns an ErrConflict if there is an account with this address. Who hears that often from one network is told nothing more
 // for a while, of free addresses neither; who signs up new people is not slowed.
-func (s *Service) checkFree(w http.ResponseWriter, r *http.Request, email, taken string) error {
+func (s *Service) checkFree(w http.ResponseWriter, r *http.Request, email string) error {
 	li := limit{"taken|" + network(request.From(r.Context()).ClientAddr), 20, 30 * time.Second}
 	if err := s.take(w, li); err != nil {
 		return err
@@ -169,7 +168,7 @@ func (s *Service) checkFree(w http.ResponseWriter, r *http.Request, email, taken
 		return err
 	}
 	s.limits.take(li)
-	return platform.Errorf(platform.ErrConflict, "%s", taken)
+	return platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
 }
 
 func (s *Service) logIn(c *gin.Context) {

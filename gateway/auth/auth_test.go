@@ -141,6 +141,13 @@ func TestLogInLimits(t *testing.T) {
 
 func second(_ string, ok bool) bool { return ok }
 
+func TestSessionsEndAfterAMonth(t *testing.T) {
+	_, start := newSession(httptest.NewRequest("POST", "/auth/login", nil).WithContext(request.With(t.Context(), &request.Info{ClientAddr: "192.0.2.1"})))
+	if left := time.Until(start.ExpiresAt); left > 30*24*time.Hour || left < 30*24*time.Hour-time.Minute {
+		t.Errorf("a session is good for %s", left)
+	}
+}
+
 func TestNetwork(t *testing.T) {
 	for addr, want := range map[string]string{
 		"192.0.2.7": "192.0.2.7", "2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "2001:db8:1:2::9": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "": "",

@@ -73,10 +73,12 @@ func (l *limiter) giveBack(limits ...limit) {
 }
 
 // forget is called after a success that no guesser can have.
-func (l *limiter) forget(li limit) {
+func (l *limiter) forget(limits ...limit) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	delete(l.buckets, li.key)
+	for _, li := range limits {
+		delete(l.buckets, li.key)
+	}
 }
 
 // left returns the attempts that are left. The caller holds mu.

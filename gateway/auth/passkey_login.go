@@ -159,7 +159,7 @@ func (s *Service) reauthenticatePasskey(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	s.reauthenticated(w, r, id)
+	s.reauthenticated(w, r, id, platform.LogInByPasskey)
 }
 
 // checkPasskey asks for a passkey of somebody who is logged in.

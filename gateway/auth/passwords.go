@@ -13,7 +13,8 @@ import (
 )
 
 func (s *Service) registerPassword(r gin.IRouter) {
-	r.POST("/auth/password", s.changePassword)
+	// Recent too, not with the password alone: of who has a second factor it is not enough.
+	r.POST("/auth/password", RequireRecent(s.Sessions), s.changePassword)
 	r.POST("/auth/password/reset", s.askForReset)
 	r.POST("/auth/password/reset/confirm", s.resetPassword)
 	r.POST("/auth/reauthenticate", s.reauthenticate)
@@ -198,17 +199,18 @@ func (s *Service) reauthenticate(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	if err := s.checkSecondFactor(w, r, id.User, in.Code); err != nil {
+	method, err := s.checkSecondFactor(w, r, id.User, in.Code)
+	if err != nil {
 		request.Fail(w, r, err)
 		return
 	}
-	s.reauthenticated(w, r, id)
+	s.reauthenticated(w, r, id, method)
 }
 
 // reauthenticated ends a reauthentication: the user has proved who they are.
-func (s *Service) reauthenticated(w http.ResponseWriter, r *http.Request, id *Identity) {
+func (s *Service) reauthenticated(w http.ResponseWriter, r *http.Request, id *Identity, method platform.LogInMethod) {
 	token, rotated := newToken()
-	err := s.Store.Reauthenticated(r.Context(), id.User.ID, id.Session, rotated)
+	err := s.Store.Reauthenticated(r.Context(), id.User.ID, id.Session, rotated, method, request.Audit(r.Context(), "", "", ""))
 	if platform.CodeOf(err) == platform.ErrNotFound {
 		err = errNoSession // it ended meanwhile
 	}
@@ -220,26 +222,28 @@ func (s *Service) reauthenticated(w http.ResponseWriter, r *http.Request, id *Id
 	noContent(w)
 }
 
-// checkSecondFactor asks for a code where the user has a second factor.
-func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user platform.User, code string) error {
+// checkSecondFactor asks for a code where the user has a second factor, and
+// returns what they proved who they are with: they gave the password before.
+func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user platform.User, code string) (platform.LogInMethod, error) {
 	f, err := s.Store.SecondFactor(r.Context(), user.ID)
 	if err != nil || f.Secret == nil {
-		return err
+		return platform.LogInByPassword, err
 	}
 	if code == "" {
-		return platform.Invalid(platform.FieldError{Field: "code", Detail: "is required"})
+		return "", platform.Invalid(platform.FieldError{Field: "code", Detail: "is required"})
 	}
-	if err := s.take(w, codeLimit(user.ID)); err != nil {
-		return err
+	if err := s.take(w, s.codeLimits(r, user)...); err != nil {
+		return "", err
 	}
 	ok, err := s.checkCode(r, user, f, code)
 	if err == nil && !ok {
 		err = errWrongCode
 	}
-	if err == nil {
-		s.limits.forget(codeLimit(user.ID))
+	if err != nil {
+		return "", err
 	}
-	return err
+	s.limits.forget(s.codeLimits(r, user)...)
+	return platform.LogInByPasswordAndCode, nil
 }
 
 func noContent(w http.ResponseWriter) {

@@ -92,8 +92,18 @@ func (s *Service) stepOf(sealed []byte, userID, code string) (step int64, ok boo
 	return 0, false, nil
 }
 
-// codeLimit bounds guessing of codes by somebody who has the password.
-func codeLimit(userID string) limit { return limit{"code|" + userID, 5, time.Minute} }
+// codeLimits bound guessing of codes by somebody who has the password. As with
+// passwords, a browser that logged in before has attempts of its own: whoever
+// guesses elsewhere does not shut its owner out.
+func (s *Service) codeLimits(r *http.Request, user platform.User) []limit {
+	if device, ok := s.Devices.known(r, user.Email); ok {
+		return []limit{{"code and device|" + user.ID + "|" + device, 5, time.Minute}}
+	}
+	return []limit{
+		{"code and address|" + user.ID + "|" + network(request.From(r.Context()).ClientAddr), 5, time.Minute},
+		{"code|" + user.ID, 20, time.Minute},
+	}
+}
 
 type secondFactorState struct {
 	Enabled       bool `json:"enabled"`
@@ -142,7 +152,7 @@ func (s *Service) enableTOTP(c *gin.Context) {
 	}
 	code, err := codeFrom(w, r)
 	if err == nil {
-		err = s.take(w, codeLimit(id.User.ID))
+		err = s.take(w, s.codeLimits(r, id.User)...)
 	}
 	if err != nil {
 		request.Fail(w, r, err)
@@ -168,7 +178,7 @@ func (s *Service) enableTOTP(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	s.limits.forget(codeLimit(id.User.ID))
+	s.limits.forget(s.codeLimits(r, id.User)...)
 	problem.WriteJSON(w, http.StatusOK, map[string][]string{"recovery_codes": codes})
 }
 

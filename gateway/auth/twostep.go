@@ -87,7 +87,7 @@ func (s *Service) logInCode(c *gin.Context) {
 	}
 	user, err := s.halfWayThere(r)
 	if err == nil {
-		err = s.take(w, codeLimit(user.ID))
+		err = s.take(w, s.codeLimits(r, user)...)
 	}
 	var f platform.SecondFactor
 	if err == nil {
@@ -108,7 +108,7 @@ func (s *Service) logInCode(c *gin.Context) {
 			return
 		}
 	}
-	s.limits.forget(codeLimit(user.ID))
+	s.limits.forget(s.codeLimits(r, user)...)
 	http.SetCookie(w, &http.Cookie{Name: halfWayCookie, Path: "/auth/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode})
 	s.beginSession(w, r, user, platform.LogInByPasswordAndCode)
 }

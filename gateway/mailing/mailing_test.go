@@ -24,11 +24,13 @@ type fakeQueue struct {
 	next   map[int64]time.Time   // guarded by mu; when it is due
 	moot   map[int64]bool        // guarded by mu
 	tokens map[[32]byte]int64    // guarded by mu
-	ended  map[int64]string      // guarded by mu; sent, given_up, dropped
+
+	lifetimes map[int64]time.Duration // guarded by mu; of the tokens, by mail
+	ended     map[int64]string        // guarded by mu; sent, given_up, dropped
 }
 
 func newFakeQueue(mails ...platform.QueuedMail) *fakeQueue {
-	q := &fakeQueue{next: map[int64]time.Time{}, moot: map[int64]bool{}, tokens: map[[32]byte]int64{}, ended: map[int64]string{}}
+	q := &fakeQueue{next: map[int64]time.Time{}, moot: map[int64]bool{}, tokens: map[[32]byte]int64{}, lifetimes: map[int64]time.Duration{}, ended: map[int64]string{}}
 	for i, m := range mails {
 		m.ID, m.CreatedAt = int64(i+1), time.Now()
 		q.mails = append(q.mails, m)
@@ -51,9 +53,10 @@ func (q *fakeQueue) DueMails(_ context.Context, limit int, lease time.Duration) 
 	return due, nil
 }
 
-func (q *fakeQueue) AddMailToken(_ context.Context, id int64, hash [32]byte, _ time.Time) error {
+func (q *fakeQueue) AddMailToken(_ context.Context, id int64, hash [32]byte, expiresAt time.Time) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.lifetimes[id] = time.Until(expiresAt)
 	if q.moot[id] {
 		return platform.Errorf(platform.ErrNotFound, "moot")
 	}
@@ -116,6 +119,8 @@ func TestMailsAreSentOnceWithATokenOfTheirOwn(t *testing.T) {
 			platform.QueuedMail{Kind: platform.MailVerifyEmail, Recipient: "ana@example.com"},
 			platform.QueuedMail{Kind: platform.MailResetPassword, Recipient: "nobody@example.com"},
 			platform.QueuedMail{Kind: platform.MailPasswordChanged, Recipient: "ana@example.com"},
+			platform.QueuedMail{Kind: platform.MailChangeEmail, Recipient: "ana@example.net"},
+			platform.QueuedMail{Kind: platform.MailResetPassword, Recipient: "ana@example.com"},
 		)
 		q.moot[2] = true
 		m := &fakeMailer{}
@@ -127,7 +132,10 @@ func TestMailsAreSentOnceWithATokenOfTheirOwn(t *testing.T) {
 		}
 		time.Sleep(24 * time.Hour)
 		stop()
-		if len(m.sent) != 2 || q.how(1) != "sent" || q.how(2) != "dropped" || q.how(3) != "sent" {
+		if q.lifetimes[1] != 24*time.Hour || q.lifetimes[4] != 24*time.Hour || q.lifetimes[5] != time.Hour {
+			t.Errorf("tokens are good for %v", q.lifetimes)
+		}
+		if len(m.sent) != 4 || q.how(1) != "sent" || q.how(2) != "dropped" || q.how(3) != "sent" {
 			t.Fatalf("sent %v, ended %v", m.sent, q.ended)
 		}
 		link := regexp.MustCompile(`https://app\.example\.com/verify-email#token=(\S+)`).FindStringSubmatch(m.sent[0].Text)
@@ -182,7 +190,7 @@ func TestWithoutAMailerNothingIsSent(t *testing.T) {
 func TestEveryKindHasAText(t *testing.T) {
 	public, _ := url.Parse("https://app.example.com")
 	for _, k := range []platform.MailKind{platform.MailVerifyEmail, platform.MailChangeEmail, platform.MailResetPassword, platform.MailEmailChanged, platform.MailPasswordChanged,
-		platform.MailPasskeyAdded, platform.MailPasskeyRemoved, platform.MailDeletionRequested, platform.MailDeletionCancelled, platform.MailAccountDeleted} {
+		platform.MailPasskeyAdded, platform.MailPasskeyRemoved, platform.MailSupportAccess, platform.MailDeletionRequested, platform.MailDeletionCancelled, platform.MailAccountDeleted} {
 		m := write(platform.QueuedMail{Kind: k, Recipient: "ana@example.com"}, public, "TOKEN")
 		if m.Subject == "" || m.Text == "" || strings.Contains(m.Text, "TOKEN") != (k.TokenLifetime() > 0) {
 			t.Errorf("%s: %+v", k, m)

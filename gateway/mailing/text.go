@@ -99,6 +99,17 @@ If it was not you, log in, remove it and change your password at once:
 
 %s
 `, app, publicURL.JoinPath("/account"))
+	case platform.MailSupportAccess:
+		subject = "Support looks at your account"
+		text = fmt.Sprintf(`Somebody of the support of %s sees your account as you do, for half an hour at most.
+They do not learn your password, and can change neither it nor your address.
+
+If you did not ask for help, reset your password, which ends it at once:
+
+%s
+
+and write to support.
+`, app, publicURL.JoinPath("/forgot-password"))
 	case platform.MailPasskeyRemoved:
 		subject = "A passkey was removed"
 		text = fmt.Sprintf(`A passkey was removed from your account at %s: nobody can log in with it any more.

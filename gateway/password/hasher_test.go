@@ -102,6 +102,45 @@ func TestHasher(t *testing.T) {
 	}
 }
 
+// countingEngine counts what is hashed, and with which parameters.
+type countingEngine struct {
+	engine
+	jobs []job
+}
+
+func (e *countingEngine) do(j job) (outcome, error) {
+	e.jobs = append(e.jobs, j)
+	return e.engine.do(j)
+}
+
+// For an account that does not exist the same work is done as for a wrong
+// password: one hash with the same parameters.
+func TestUnknownAccountsCostAHash(t *testing.T) {
+	h := newHasher(t, nil)
+	hash, err := h.Hash(t.Context(), "correct horse")
+	if err != nil {
+		t.Fatal(err)
+	}
+	counting := &countingEngine{engine: <-h.idle}
+	for len(h.idle) > 0 { // so that it is the only one
+		(<-h.idle).close()
+		h.slots--
+	}
+	h.idle <- counting
+	for _, of := range []string{hash, ""} {
+		if match, err := h.Verify(t.Context(), "wrong horse", of); err != nil || match {
+			t.Errorf("%v, %v", match, err)
+		}
+	}
+	if len(counting.jobs) != 2 {
+		t.Fatalf("%d hashes, want one for each", len(counting.jobs))
+	}
+	parameters := func(hash string) string { return strings.Join(strings.Split(hash, "$")[:4], "$") }
+	if known, unknown := parameters(counting.jobs[0].Hash), parameters(counting.jobs[1].Hash); known != unknown || !strings.Contains(known, "argon2id") {
+		t.Errorf("a wrong password costs %s, an unknown account %s", known, unknown)
+	}
+}
+
 func TestWorker(t *testing.T) {
 	before, err := syscall.Getpriority(syscall.PRIO_PROCESS, os.Getpid())
 	if err != nil {

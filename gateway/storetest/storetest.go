@@ -254,13 +254,17 @@ func testSessions(t *testing.T, b *bench) {
 	b.wantSession(t, second, false)
 
 	rotated := newHash()
-	must(t, b.Reauthenticated(ctx, ana.ID, third, rotated))
+	before, _, err := b.Session(ctx, third)
+	must(t, err)
+	must(t, b.Reauthenticated(ctx, ana.ID, third, rotated, platform.LogInByPassword, by(ana.ID)))
 	b.wantSession(t, third, false)
-	wantCode(t, "a token that was changed", b.Reauthenticated(ctx, ana.ID, third, newHash()), platform.ErrNotFound)
+	wantCode(t, "a token that was changed", b.Reauthenticated(ctx, ana.ID, third, newHash(), platform.LogInByPassword, by(ana.ID)), platform.ErrNotFound)
 	if ended, err := b.EndOtherSessions(ctx, ana.ID, rotated, by(ana.ID)); err != nil || len(ended) != 1 || ended[0] != ana.session {
 		t.Errorf("ended %d, %v", len(ended), err)
 	}
-	b.wantSession(t, rotated, true)
+	if after, _, err := b.Session(ctx, rotated); err != nil || after.ID != before.ID || !after.ExpiresAt.Equal(before.ExpiresAt) || after.AuthenticatedAt.Before(before.AuthenticatedAt) {
+		t.Errorf("rotated: %+v, %v; before %+v", after, err, before)
+	}
 	b.wantSession(t, ben.session, true)
 
 	expired := start(newHash())
@@ -280,7 +284,7 @@ func testSessions(t *testing.T, b *bench) {
 	if _, sl, err := b.Session(ctx, rotated); err == nil || sl.Number != 0 || ana.slice.Number != number {
 		t.Errorf("slice %+v, %v", sl, err)
 	}
-	b.wantAudit(t, "user", ana.ID, "user.create", "session.create", "session.create", "session.revoke", "session.revoke", "session.delete")
+	b.wantAudit(t, "user", ana.ID, "user.create", "session.create", "session.create", "session.revoke", "session.reauthenticate", "session.revoke", "session.delete")
 }
 
 func testMailedTokens(t *testing.T, b *bench) {
@@ -569,6 +573,9 @@ func testUsers(t *testing.T, b *bench) {
 	wantCode(t, "acting for an admin", impersonate(admin, admin.session), platform.ErrConflict)
 	wantCode(t, "without a session", impersonate(ana, newHash()), platform.ErrUnauthenticated)
 	must(t, impersonate(ana, admin.session))
+	if m := b.mail(t, platform.MailSupportAccess); m.Recipient != ana.Email {
+		t.Errorf("told %s", m.Recipient)
+	}
 	b.wantSession(t, admin.session, false)
 	if ses, _, err := b.Session(ctx, acting); err != nil || ses.User.ID != ana.ID || ses.ImpersonatorID != admin.ID || time.Since(ses.AuthenticatedAt) < 24*time.Hour {
 		t.Errorf("acting %+v, %v", ses, err)
