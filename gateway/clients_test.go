@@ -180,6 +180,30 @@ func TestSlowClients(t *testing.T) {
 	}
 }
 
+// A client that does not read holds nobody for long: the gateway's own answers
+// have a deadline too. The pipe holds nothing back, as a full window does.
+func TestClientThatDoesNotRead(t *testing.T) {
+	for _, target := range []string{"/openapi.json", "/healthz", "/auth/me", "/admin/pool"} {
+		g := setup(t).Gateway
+		synctest.Test(t, func(t *testing.T) {
+			l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
+			srv, clients := g.newServer(l)
+			served := make(chan struct{})
+			go func() { defer close(served); srv.Serve(clients) }()
+			client, server := net.Pipe()
+			l.conns <- server
+			io.WriteString(client, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n")
+			time.Sleep(61 * time.Second)
+			if got, _ := io.ReadAll(client); len(got) != 0 {
+				t.Errorf("%s: after a minute it still answers: %.60q", target, got)
+			}
+			client.Close()
+			srv.Close()
+			<-served
+		})
+	}
+}
+
 // The ways of gin that would be holes here.
 func TestGinPitfalls(t *testing.T) {
 	x := setupTenants(t)

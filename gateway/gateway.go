@@ -35,6 +35,7 @@ import (
 const (
 	readHeaderTimeout = 10 * time.Second
 	idleTimeout       = 180 * time.Second // above nginx's, so that nginx closes first
+	ownWriteTimeout   = time.Minute       // for the client to take what the gateway itself answers
 	maxHeaderBytes    = 16 << 10
 	shutdownTimeout   = 32 * time.Second // for requests under way, once new ones are refused
 	drainSpread       = 25 * time.Second // over which sockets are told to reconnect elsewhere

@@ -215,6 +215,8 @@ func (g *Gateway) route(w http.ResponseWriter, r *http.Request) {
 		g.proxy.ServeHTTP(w, r)
 		return
 	}
+	// Small answers; the export and the sockets have deadlines of their own.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ownWriteTimeout))
 	h := w.Header()
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Frame-Options", "DENY")

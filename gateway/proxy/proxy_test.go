@@ -8,12 +8,14 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/upstream"
 )
 
 func TestEachUserReachesOnlyTheirSlice(t *testing.T) {
@@ -295,6 +297,41 @@ func TestSliceThatDoesNotAnswerInTime(t *testing.T) {
 		wantProblem(t, res, body, 504)
 		if strings.Contains(body, "127.0.0.1") {
 			t.Errorf("the answer tells an address: %s", body)
+		}
+		close(done)
+	}
+}
+
+// Half an answer and then nothing: the client's connection breaks off, whatever
+// transport carried the request.
+func TestSliceThatStopsHalfWay(t *testing.T) {
+	half := make([]byte, 1<<20) // more than is held back on the way
+	for _, size := range []int{10, 2 * replayBytes} {
+		done := make(chan struct{})
+		seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			w.Header().Set("Content-Length", strconv.Itoa(2*len(half)))
+			w.Write(half)
+			http.NewResponseController(w).Flush()
+			<-done
+		})
+		b := setup(t, seven)
+		tr := newTransports(10 * time.Second)
+		tr.quick = upstream.New(upstream.Options{DialTimeout: dialTimeout, HeaderTimeout: 10 * time.Second, BodyTimeout: 100 * time.Millisecond,
+			IdlePerHost: 1, IdleTotal: 1, MaxHeaderBytes: maxHeaderBytes, MaxBody: replayBytes})
+		tr.piece = 100 * time.Millisecond
+		b.proxy.slices.transports = tr
+		req, _ := http.NewRequestWithContext(t.Context(), "POST", b.url+"/api/x", bytes.NewReader(make([]byte, size)))
+		req.AddCookie(&http.Cookie{Name: auth.CookieName, Value: "ana"})
+		res, err := http.DefaultClient.Do(req)
+		if err == nil {
+			var n int64
+			if n, err = io.Copy(io.Discard, res.Body); n == 0 || !errors.Is(err, io.ErrUnexpectedEOF) {
+				t.Errorf("%d bytes sent: %d came, %v", size, n, err)
+			}
+			res.Body.Close()
+		} else {
+			t.Errorf("%d bytes sent: %v", size, err)
 		}
 		close(done)
 	}

@@ -3,10 +3,12 @@ package proxy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"sync"
 	"time"
 
@@ -31,6 +33,7 @@ const (
 type transports struct {
 	quick *upstream.Transport // for what it fits: almost everything
 	rest  *http.Transport
+	piece time.Duration // between two pieces of an answer that rest reads
 }
 
 // newTransports returns transports that give a slice as long to begin its answer.
@@ -40,7 +43,7 @@ func newTransports(begin time.Duration) *transports {
 		IdleTimeout: idleTimeout, IdlePerHost: idlePerSlice, IdleTotal: idleTotal,
 		MaxHeaderBytes: maxHeaderBytes, MaxBody: replayBytes,
 	})
-	return &transports{quick: quick, rest: &http.Transport{
+	return &transports{quick: quick, piece: pieceTimeout, rest: &http.Transport{
 		Proxy:                  nil, // slices are reached directly, whatever the environment says
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		DisableCompression:     true, // bodies are relayed as they are
@@ -59,7 +62,8 @@ func (t *transports) send(req *upstream.Request) (*http.Response, error) {
 	}
 	// A copy: http.Transport may look at it longer than the attempt takes. The
 	// trailers are not copied: they come with the body.
-	r := req.WithContext(httptrace.WithClientTrace(req.Context(), &httptrace.ClientTrace{Got1xxResponse: req.Interim}))
+	ctx, cancel := context.WithCancelCause(req.Context())
+	r := req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: req.Interim}))
 	u := *req.URL
 	u.Scheme, u.Host = "http", req.Addr
 	r.URL, r.Header = &u, req.Header.Clone()
@@ -67,7 +71,34 @@ func (t *transports) send(req *upstream.Request) (*http.Response, error) {
 	if r.Header["User-Agent"] == nil {
 		r.Header["User-Agent"] = []string{""} // else net/http makes one up
 	}
-	return t.rest.RoundTrip(r)
+	res, err := t.rest.RoundTrip(r)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	res.Body = &timedBody{ReadCloser: res.Body, cancel: cancel, piece: t.piece}
+	return res, nil
+}
+
+var errStalled = fmt.Errorf("a slice stopped in the middle of its answer: %w", os.ErrDeadlineExceeded)
+
+// timedBody is an answer's body that fails when the next piece takes too long,
+// which http.Transport has no limit for.
+type timedBody struct {
+	io.ReadCloser
+	cancel context.CancelCauseFunc
+	piece  time.Duration
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	timer := time.AfterFunc(b.piece, func() { b.cancel(errStalled) })
+	defer timer.Stop()
+	return b.ReadCloser.Read(p)
+}
+
+func (b *timedBody) Close() error {
+	defer b.cancel(nil)
+	return b.ReadCloser.Close()
 }
 
 func (t *transports) close() {

@@ -198,13 +198,15 @@ func closedByServer(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 }
 
-// repeatable reports whether it does no harm when a server gets req twice.
+// repeatable reports whether it does no harm when a server gets req twice. The
+// method decides: an Idempotency-Key is a client's word about what a slice may
+// never have heard of.
 func repeatable(req *http.Request) bool {
 	switch req.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodTrace:
 		return true
 	}
-	return req.Header["Idempotency-Key"] != nil || req.Header["X-Idempotency-Key"] != nil
+	return false
 }
 
 // exchange sends req on c and reads the answer's header. After an error c is
