@@ -246,7 +246,7 @@ func (s *Service) checkCredentials(r *http.Request, in platform.Credentials) (us
 
 func (s *Service) logOut(c *gin.Context) {
 	w, r := c.Writer, c.Request
-	if hash, ok := platform.HashSessionToken(sessionToken(r)); ok {
+	if hash, ok := platform.HashSessionToken(SessionToken(r)); ok {
 		if err := s.end(r.Context(), hash); err != nil {
 			request.Fail(w, r, err)
 			return
@@ -306,7 +306,7 @@ func (s *Service) end(ctx context.Context, hash [32]byte) error {
 
 // endPrevious ends the session that the client had before it got a new one.
 func (s *Service) endPrevious(r *http.Request) {
-	if hash, ok := platform.HashSessionToken(sessionToken(r)); ok {
+	if hash, ok := platform.HashSessionToken(SessionToken(r)); ok {
 		if err := s.end(r.Context(), hash); err != nil {
 			s.Log.Warn("the previous session was not ended", "error", err)
 		}

@@ -28,9 +28,9 @@ func clearCookie(w http.ResponseWriter) {
 	})
 }
 
-// sessionToken returns the value of the session cookie, "" if there is none.
+// SessionToken returns the value of the session cookie, "" if there is none.
 // Unlike http.Request.Cookie it parses no other cookie and allocates nothing.
-func sessionToken(r *http.Request) string { return cookieValue(r, CookieName) }
+func SessionToken(r *http.Request) string { return cookieValue(r, CookieName) }
 
 func cookieValue(r *http.Request, cookie string) string {
 	for _, line := range r.Header["Cookie"] {

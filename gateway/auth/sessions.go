@@ -85,7 +85,7 @@ var errNoSession = platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
 // Authenticate returns who sends the request. Returns ErrUnauthenticated
 // without a valid session, ErrBlocked if its user is blocked.
 func (s *Sessions) Authenticate(r *http.Request) (*Identity, error) {
-	hash, ok := platform.HashSessionToken(sessionToken(r))
+	hash, ok := platform.HashSessionToken(SessionToken(r))
 	if !ok {
 		return nil, errNoSession
 	}

@@ -215,7 +215,7 @@ func TestSessionToken(t *testing.T) {
 		for _, line := range lines {
 			r := httptest.NewRequest("GET", "/", nil)
 			r.Header.Set("Cookie", line)
-			if got := sessionToken(r); got != want {
+			if got := SessionToken(r); got != want {
 				t.Errorf("%q: token %q, want %q", line, got, want)
 			}
 		}

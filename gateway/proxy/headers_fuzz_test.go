@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -37,6 +38,24 @@ func FuzzRemoveSessionCookie(f *testing.F) {
 		}
 		if strings.Join(got, ";") != strings.Join(want, ";") {
 			t.Errorf("%q: cookies %q, want %q", line, got, want)
+		}
+	})
+}
+
+// What the gateway itself would take for the session never reaches the slice:
+// the two parsers agree, whatever others make of it.
+func FuzzSessionCookie(f *testing.F) {
+	f.Add("a=b", auth.CookieName+"=x")
+	f.Add("\u00a0"+auth.CookieName+"=x", "a;b="+auth.CookieName)
+	f.Add(auth.CookieName+" =x; "+auth.CookieName+"=y", "\v"+auth.CookieName+"=x")
+	f.Add(auth.CookieName+"=x=y;", "="+auth.CookieName+"=x")
+	f.Fuzz(func(t *testing.T, one, two string) {
+		for _, lines := range [][]string{{one}, {one, two}} {
+			h := http.Header{"Cookie": slices.Clone(lines)}
+			removeSessionCookie(h)
+			if token := auth.SessionToken(&http.Request{Header: h}); token != "" {
+				t.Errorf("%q: the slice gets %q", lines, token)
+			}
 		}
 	})
 }

@@ -85,6 +85,39 @@ func TestWebSocketIsRelayedAndClosed(t *testing.T) {
 	}
 }
 
+// An address that is another slice's by now is asked for again, for a WebSocket too.
+func TestWebSocketToAReusedPort(t *testing.T) {
+	seven, nine := newFakeSlice(t, 7, upgradeEcho), newFakeSlice(t, 9, upgradeEcho)
+	b := setup(t, seven, nine)
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Close()
+	for name, addr := range map[string]string{"another's": nine.addr(), "nobody's": dead.Addr().String()} {
+		b.resolver.mu.Lock()
+		b.resolver.table[7] = addr
+		b.resolver.mu.Unlock()
+		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		fmt.Fprintf(conn, "GET /socket.io/ HTTP/1.1\r\nHost: x\r\nCookie: %s=ana\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", auth.CookieName)
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.HasPrefix(line, "HTTP/1.1 101 ") {
+			t.Errorf("%s: %q, %v", name, line, err)
+		}
+		conn.Close()
+	}
+	if served, strays := nine.counts(); served != 0 || strays != 1 {
+		t.Errorf("slice 9 served %d and refused %d, want 0 and 1", served, strays)
+	}
+	if served, _ := seven.counts(); served != 2 {
+		t.Errorf("slice 7 served %d, want 2", served)
+	}
+}
+
 // A session that ends while its socket is being opened has no socket.
 func TestWebSocketOfASessionThatEnds(t *testing.T) {
 	var b *testBundle

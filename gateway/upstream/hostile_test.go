@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -262,6 +263,31 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			t.Errorf("%s: %d connections, want %d", tc.name, conns, tc.conns)
 		}
 		rt.Close()
+	}
+}
+
+// An answer that nobody reads to the end takes its connection along: the rest of
+// it would be the next one's.
+func TestHalfReadAnswersLeaveNoConnection(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(c net.Conn, _, request int) bool {
+		fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", 1<<20, strings.Repeat("x", 1<<20))
+		return true
+	})
+	rt := upstream.New(options())
+	defer rt.Close()
+	for i := range 3 {
+		res, err := rt.RoundTrip(newRequest(t, "GET", s.url(), ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(res.Body, make([]byte, 10)); err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if conns, _ := s.counts(); conns != i+1 {
+			t.Errorf("request %d came on connection %d", i+1, conns)
+		}
 	}
 }
 
