@@ -14,8 +14,9 @@ func FuzzUnseal(f *testing.F) {
 	f.Add(sealed[:12], "ana")
 	f.Add([]byte{}, "")
 	f.Fuzz(func(t *testing.T, b []byte, belongsTo string) {
+		// The processes that fuzz have seeds of one another, sealed with other nonces.
 		text, err := s.open(b, belongsTo)
-		if genuine := bytes.Equal(b, sealed) && belongsTo == "ana"; (err == nil) != genuine || genuine && string(text) != "text" {
+		if err == nil && (string(text) != "text" || belongsTo != "ana") || err != nil && bytes.Equal(b, sealed) && belongsTo == "ana" {
 			t.Errorf("%x for %q: %q, %v", b, belongsTo, text, err)
 		}
 		if _, err := other.open(b, belongsTo); err == nil {
