@@ -74,6 +74,7 @@ func Write(w http.ResponseWriter, err error) {
 	h := w.Header()
 	h.Set("Content-Type", ContentType)
 	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff") // of tenants' routes too, which set no headers of their own
 	h.Del("Content-Length")
 	w.WriteHeader(d.Status)
 	json.NewEncoder(w).Encode(d) // the client may be gone; nothing to do then
