@@ -32,7 +32,7 @@ func TestProvisionerKilledHalfWay(t *testing.T) {
 	if _, _, err := b.Nomad().Jobs().Deregister("provisioner", false, nil); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { b.restartProvisionerJob(t) })
+	t.Cleanup(func() { b.restartJob(t, "provisioner") })
 	// Out of Consul they may still act.
 	eventually(t, 60*time.Second, func() error {
 		allocs, _, err := b.Nomad().Jobs().Allocations("provisioner", false, nil)
@@ -198,16 +198,16 @@ func (b *bundle) inventory(t testing.TB) map[string][]int {
 	return have
 }
 
-// restartProvisionerJob starts the job again as it was.
-func (b *bundle) restartProvisionerJob(t testing.TB) {
-	job, _, err := b.Nomad().Jobs().Info("provisioner", nil)
+// restartJob starts a stopped job again as it was.
+func (b *bundle) restartJob(t testing.TB, name string) {
+	job, _, err := b.Nomad().Jobs().Info(name, nil)
 	if err != nil {
-		t.Errorf("provisioner job: %v", err)
+		t.Errorf("job %s: %v", name, err)
 		return
 	}
 	stop := false
 	job.Stop = &stop
 	if _, _, err := b.Nomad().Jobs().Register(job, nil); err != nil {
-		t.Errorf("provisioner job: %v", err)
+		t.Errorf("job %s: %v", name, err)
 	}
 }
