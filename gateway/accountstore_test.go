@@ -96,13 +96,21 @@ func (s *memoryStore) endWhere(match func(platform.Session) bool) (ended [][32]b
 }
 
 func (s *memoryStore) QueueMail(_ context.Context, kind platform.MailKind, userID, to string) error {
-	s.locked(func() { s.queueMail(kind, userID, to) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
+	s.queueMail(kind, userID, to)
 	return nil
 }
 
 func (s *memoryStore) PasswordHash(_ context.Context, userID string) (hash string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return "", s.down
+	}
 	n := s.user(userID)
 	if n < 0 {
 		return "", platform.Errorf(platform.ErrNotFound, "no user")
@@ -113,12 +121,18 @@ func (s *memoryStore) PasswordHash(_ context.Context, userID string) (hash strin
 func (s *memoryStore) AccountToken(_ context.Context, hash [32]byte) (platform.AccountToken, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.AccountToken{}, s.down
+	}
 	return s.token(hash)
 }
 
 func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.AuditEntry) (platform.User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.User{}, s.down
+	}
 	t, err := s.useToken(hash, platform.MailVerifyEmail, platform.MailChangeEmail)
 	if err != nil {
 		return platform.User{}, err
@@ -140,6 +154,9 @@ func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.
 func (s *memoryStore) ResetPassword(_ context.Context, hash [32]byte, password string, by platform.AuditEntry) (platform.User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.User{}, s.down
+	}
 	t, err := s.useToken(hash, platform.MailResetPassword)
 	if err != nil {
 		return platform.User{}, err
@@ -155,6 +172,9 @@ func (s *memoryStore) ResetPassword(_ context.Context, hash [32]byte, password s
 func (s *memoryStore) ChangePassword(_ context.Context, userID, before, after string, session, rotated [32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	u := s.byID(userID)
 	if u.hash != before {
 		return platform.Errorf(platform.ErrConflict, "changed")
@@ -183,6 +203,9 @@ func (s *memoryStore) rotate(session, rotated [32]byte) error {
 func (s *memoryStore) Reauthenticated(_ context.Context, userID string, session, rotated [32]byte, _ platform.LogInMethod, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	err := s.rotate(session, rotated)
 	if err == nil {
 		s.note(by, "session.reauthenticate", userID)
@@ -193,6 +216,9 @@ func (s *memoryStore) Reauthenticated(_ context.Context, userID string, session,
 func (s *memoryStore) ListSessions(_ context.Context, userID string) ([]platform.Session, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	var all []platform.Session
 	for _, ses := range s.sessions {
 		if ses.User.ID == userID {
@@ -205,6 +231,9 @@ func (s *memoryStore) ListSessions(_ context.Context, userID string) ([]platform
 func (s *memoryStore) EndSession(_ context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return [32]byte{}, s.down
+	}
 	ended := s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.ID == id })
 	if len(ended) == 0 {
 		return [32]byte{}, platform.Errorf(platform.ErrNotFound, "no session")
@@ -216,6 +245,9 @@ func (s *memoryStore) EndSession(_ context.Context, userID, id string, by platfo
 func (s *memoryStore) EndOtherSessions(_ context.Context, userID string, but [32]byte, by platform.AuditEntry) ([][32]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	ended := s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.TokenHash != but })
 	s.note(by, "session.revoke", userID)
 	return ended, nil
@@ -224,6 +256,9 @@ func (s *memoryStore) EndOtherSessions(_ context.Context, userID string, but [32
 func (s *memoryStore) SessionsSeen(_ context.Context, hashes [][32]byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	for _, h := range hashes {
 		if ses, ok := s.sessions[h]; ok {
 			ses.LastSeenAt = time.Now()
@@ -233,11 +268,14 @@ func (s *memoryStore) SessionsSeen(_ context.Context, hashes [][32]byte) error {
 	return nil
 }
 
-func (s *memoryStore) DeleteOldMails(context.Context) error { return nil }
+func (s *memoryStore) DeleteOldMails(ctx context.Context) error { return s.Ping(ctx) }
 
 func (s *memoryStore) DueMails(_ context.Context, limit int, _ time.Duration) ([]platform.QueuedMail, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	var due []platform.QueuedMail
 	for i := range s.mails {
 		if m := &s.mails[i]; !m.over && m.Attempts == 0 && len(due) < limit {
@@ -252,6 +290,9 @@ func (s *memoryStore) DueMails(_ context.Context, limit int, _ time.Duration) ([
 func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, expiresAt time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	m := s.mails[id-1]
 	u := s.byID(m.userID)
 	if m.Kind == platform.MailResetPassword {
@@ -265,10 +306,17 @@ func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, e
 }
 
 func (s *memoryStore) MailSent(_ context.Context, id int64) error {
-	s.locked(func() { s.mails[id-1].over = true })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
+	s.mails[id-1].over = true
 	return nil
 }
 
 func (s *memoryStore) DropMail(ctx context.Context, id int64) error { return s.MailSent(ctx, id) }
 
-func (s *memoryStore) MailFailed(context.Context, int64, string, time.Time) error { return nil }
+func (s *memoryStore) MailFailed(ctx context.Context, _ int64, _ string, _ time.Time) error {
+	return s.Ping(ctx)
+}

@@ -25,6 +25,9 @@ func (s *memoryStore) factor(userID string) *memoryFactor {
 func (s *memoryStore) SecondFactor(_ context.Context, userID string) (platform.SecondFactor, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.SecondFactor{}, s.down
+	}
 	f := s.factor(userID)
 	return platform.SecondFactor{Secret: f.secret, Pending: f.pending, RecoveryCodes: len(f.codes), Passkeys: len(s.passkeysOf(userID))}, nil
 }
@@ -32,6 +35,9 @@ func (s *memoryStore) SecondFactor(_ context.Context, userID string) (platform.S
 func (s *memoryStore) OfferSecondFactor(_ context.Context, userID string, pending []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	f := s.factor(userID)
 	if f.secret != nil {
 		return platform.Errorf(platform.ErrConflict, "in force")
@@ -50,6 +56,9 @@ func (f *memoryFactor) setCodes(codes [][32]byte) {
 func (s *memoryStore) EnableSecondFactor(_ context.Context, userID string, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	f := s.factor(userID)
 	if f.secret != nil || !bytes.Equal(f.pending, pending) {
 		return platform.Errorf(platform.ErrConflict, "another")
@@ -63,6 +72,9 @@ func (s *memoryStore) EnableSecondFactor(_ context.Context, userID string, pendi
 func (s *memoryStore) DisableSecondFactor(_ context.Context, userID string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	if s.factor(userID).secret == nil {
 		return platform.Errorf(platform.ErrNotFound, "none")
 	}
@@ -74,6 +86,9 @@ func (s *memoryStore) DisableSecondFactor(_ context.Context, userID string, by p
 func (s *memoryStore) ReplaceRecoveryCodes(_ context.Context, userID string, codes [][32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	if s.factor(userID).secret == nil {
 		return platform.Errorf(platform.ErrNotFound, "none")
 	}
@@ -85,6 +100,9 @@ func (s *memoryStore) ReplaceRecoveryCodes(_ context.Context, userID string, cod
 func (s *memoryStore) UseCodeStep(_ context.Context, userID string, step int64) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return false, s.down
+	}
 	f := s.factor(userID)
 	if f.secret == nil || f.step >= step {
 		return false, nil
@@ -96,6 +114,9 @@ func (s *memoryStore) UseCodeStep(_ context.Context, userID string, step int64) 
 func (s *memoryStore) UseRecoveryCode(_ context.Context, userID string, hash [32]byte, by platform.AuditEntry) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return false, s.down
+	}
 	f := s.factor(userID)
 	if !f.codes[hash] {
 		return false, nil

@@ -10,6 +10,9 @@ import (
 func (s *memoryStore) ScheduleDeletion(_ context.Context, userID string, but [32]byte, by platform.AuditEntry) (time.Time, [][32]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return time.Time{}, nil, s.down
+	}
 	u := s.byID(userID)
 	if !u.DeletionAt.IsZero() {
 		return time.Time{}, nil, platform.Errorf(platform.ErrConflict, "scheduled")
@@ -34,6 +37,9 @@ func (s *memoryStore) ScheduleDeletion(_ context.Context, userID string, but [32
 func (s *memoryStore) CancelDeletion(_ context.Context, userID string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	n := s.user(userID)
 	if n < 0 {
 		return platform.Errorf(platform.ErrNotFound, "no user")
@@ -51,6 +57,9 @@ func (s *memoryStore) CancelDeletion(_ context.Context, userID string, by platfo
 func (s *memoryStore) DeleteDueUsers(ctx context.Context) (deleted []string, err error) {
 	type due struct{ id, email string }
 	var all []due
+	if err := s.Ping(ctx); err != nil {
+		return nil, err
+	}
 	s.locked(func() {
 		for _, u := range s.users {
 			if !u.DeletionAt.IsZero() && !time.Now().Before(u.DeletionAt) {
@@ -71,6 +80,9 @@ func (s *memoryStore) DeleteDueUsers(ctx context.Context) (deleted []string, err
 func (s *memoryStore) AccountHistory(_ context.Context, userID string) (h platform.AccountHistory, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.AccountHistory{}, s.down
+	}
 	n := s.user(userID)
 	if n < 0 {
 		return h, platform.Errorf(platform.ErrNotFound, "no user")

@@ -39,6 +39,9 @@ func (s *memoryStore) findPasskey(userID, id string) (int, error) {
 func (s *memoryStore) PasskeyHandle(_ context.Context, userID string) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	if s.handles[userID] == nil {
 		s.handles[userID] = make([]byte, 32)
 		rand.Read(s.handles[userID])
@@ -49,16 +52,22 @@ func (s *memoryStore) PasskeyHandle(_ context.Context, userID string) ([]byte, e
 func (s *memoryStore) ListPasskeys(_ context.Context, userID string) ([]platform.Passkey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	return s.passkeysOf(userID), nil
 }
 
 func (s *memoryStore) PasskeyByCredential(_ context.Context, credentialID []byte) (platform.Passkey, platform.User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Passkey{}, platform.User{}, s.down
+	}
 	for _, p := range s.passkeys {
 		if bytes.Equal(p.CredentialID, credentialID) {
 			p.UserHandle = s.handles[p.userID]
-			return p.Passkey, s.byID(p.userID).User, s.down
+			return p.Passkey, s.byID(p.userID).User, nil
 		}
 	}
 	return platform.Passkey{}, platform.User{}, platform.Errorf(platform.ErrNotFound, "no passkey")
@@ -67,6 +76,9 @@ func (s *memoryStore) PasskeyByCredential(_ context.Context, credentialID []byte
 func (s *memoryStore) CreatePasskey(_ context.Context, userID string, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Passkey{}, s.down
+	}
 	if len(s.passkeysOf(userID)) >= platform.MaxPasskeys {
 		return p, platform.Errorf(platform.ErrConflict, "too many")
 	}
@@ -85,6 +97,9 @@ func (s *memoryStore) CreatePasskey(_ context.Context, userID string, p platform
 func (s *memoryStore) RenamePasskey(_ context.Context, userID, id, name string, by platform.AuditEntry) (platform.Passkey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Passkey{}, s.down
+	}
 	i, err := s.findPasskey(userID, id)
 	if err != nil {
 		return platform.Passkey{}, err
@@ -97,6 +112,9 @@ func (s *memoryStore) RenamePasskey(_ context.Context, userID, id, name string, 
 func (s *memoryStore) DeletePasskey(_ context.Context, userID, id string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	i, err := s.findPasskey(userID, id)
 	if err != nil {
 		return err
@@ -110,6 +128,9 @@ func (s *memoryStore) DeletePasskey(_ context.Context, userID, id string, by pla
 func (s *memoryStore) UseChallenge(_ context.Context, hash [32]byte, _ time.Time) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return false, s.down
+	}
 	fresh := !s.used[hash]
 	s.used[hash] = true
 	return fresh, nil
@@ -118,6 +139,9 @@ func (s *memoryStore) UseChallenge(_ context.Context, hash [32]byte, _ time.Time
 func (s *memoryStore) UsePasskey(_ context.Context, userID, id string, signCount uint32, synced bool, by platform.AuditEntry) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return false, s.down
+	}
 	i, err := s.findPasskey(userID, id)
 	if err != nil {
 		return false, err
@@ -134,6 +158,9 @@ func (s *memoryStore) UsePasskey(_ context.Context, userID, id string, signCount
 func (s *memoryStore) ResetSecondFactors(_ context.Context, userID string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	passkeys := len(s.passkeysOf(userID))
 	if s.factor(userID).secret == nil && passkeys == 0 {
 		return platform.Errorf(platform.ErrNotFound, "none")

@@ -84,6 +84,9 @@ func (s *memoryStore) claim(userID string) platform.Slice {
 func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.User{}, platform.Slice{}, s.down
+	}
 	if s.byEmail(email) != nil {
 		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "taken")
 	}
@@ -109,9 +112,12 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platfo
 func (s *memoryStore) UserByEmail(_ context.Context, email string) (platform.User, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.User{}, "", s.down
+	}
 	for _, u := range s.users {
 		if u.Email == email {
-			return u.User, u.hash, s.down
+			return u.User, u.hash, nil
 		}
 	}
 	return platform.User{}, "", platform.Errorf(platform.ErrNotFound, "no user")
@@ -120,6 +126,9 @@ func (s *memoryStore) UserByEmail(_ context.Context, email string) (platform.Use
 func (s *memoryStore) CreateSession(_ context.Context, userID string, start platform.SessionStart, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	s.addSession(s.byID(userID).User, start)
 	by.After = fmt.Appendf(nil, `{"method":%q}`, start.Method)
 	s.note(by, "session.create", userID)
@@ -148,6 +157,9 @@ func (s *memoryStore) Session(_ context.Context, hash [32]byte) (platform.Sessio
 func (s *memoryStore) DeleteSession(_ context.Context, hash [32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	if ses, ok := s.sessions[hash]; ok {
 		by.ActorID = cmp.Or(ses.ImpersonatorID, ses.User.ID)
 		s.note(by, "session.delete", ses.User.ID)
@@ -156,11 +168,16 @@ func (s *memoryStore) DeleteSession(_ context.Context, hash [32]byte, by platfor
 	return nil
 }
 
-func (s *memoryStore) DeleteExpiredSessions(context.Context) (int64, error) { return 0, nil }
+func (s *memoryStore) DeleteExpiredSessions(ctx context.Context) (int64, error) {
+	return 0, s.Ping(ctx)
+}
 
 func (s *memoryStore) SessionsServed(_ context.Context, hashes [][32]byte) (map[[32]byte]bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	served := make(map[[32]byte]bool)
 	for _, h := range hashes {
 		ses, found := s.sessions[h]
@@ -175,12 +192,15 @@ func (s *memoryStore) SessionsServed(_ context.Context, hashes [][32]byte) (map[
 			served[h] = true
 		}
 	}
-	return served, s.down
+	return served, nil
 }
 
 func (s *memoryStore) ServeQueue(context.Context) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return 0, s.down
+	}
 	n := 0
 	for len(s.queue) > 0 && s.claim(s.queue[0]).Number != 0 {
 		s.queue = s.queue[1:]
@@ -192,6 +212,9 @@ func (s *memoryStore) ServeQueue(context.Context) (int, error) {
 func (s *memoryStore) QueuePositions(context.Context) (map[string]platform.QueuePosition, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	all := make(map[string]platform.QueuePosition)
 	for i, id := range s.queue {
 		all[id] = platform.QueuePosition{Position: i + 1, Estimate: time.Duration(i+1) * 4 * time.Second}
@@ -200,7 +223,10 @@ func (s *memoryStore) QueuePositions(context.Context) (map[string]platform.Queue
 }
 
 func (s *memoryStore) QueuePosition(ctx context.Context, userID string) (platform.QueuePosition, error) {
-	all, _ := s.QueuePositions(ctx)
+	all, err := s.QueuePositions(ctx)
+	if err != nil {
+		return platform.QueuePosition{}, err
+	}
 	if p, ok := all[userID]; ok {
 		return p, nil
 	}
@@ -210,6 +236,9 @@ func (s *memoryStore) QueuePosition(ctx context.Context, userID string) (platfor
 func (s *memoryStore) Pool(context.Context) (int, map[platform.SliceState]int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return 0, nil, s.down
+	}
 	counts := make(map[platform.SliceState]int)
 	for _, sl := range s.slices {
 		counts[sl.State]++
@@ -220,6 +249,9 @@ func (s *memoryStore) Pool(context.Context) (int, map[platform.SliceState]int, e
 func (s *memoryStore) ListSlices(_ context.Context, state platform.SliceState, before, limit int) ([]platform.Slice, map[string]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, nil, s.down
+	}
 	emails := make(map[string]string)
 	for _, u := range s.users {
 		emails[u.ID] = u.Email
@@ -242,6 +274,9 @@ func (s *memoryStore) record(e platform.AuditEntry) {
 func (s *memoryStore) RecordAudit(_ context.Context, e platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	s.record(e)
 	return nil
 }
@@ -249,6 +284,9 @@ func (s *memoryStore) RecordAudit(_ context.Context, e platform.AuditEntry) erro
 func (s *memoryStore) ListAudit(_ context.Context, f platform.AuditFilter) ([]platform.AuditEntry, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	is := func(want, got string) bool { return want == "" || want == got }
 	var found []platform.AuditEntry
 	for i := len(s.audit) - 1; i >= 0 && len(found) < f.Limit; i-- {
@@ -270,6 +308,9 @@ func (s *memoryStore) Ping(context.Context) error {
 func (s *memoryStore) HasAdmin(context.Context) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return false, s.down
+	}
 	for _, u := range s.users {
 		if u.Role == platform.RoleAdmin {
 			return true, nil
@@ -281,6 +322,9 @@ func (s *memoryStore) HasAdmin(context.Context) (bool, error) {
 func (s *memoryStore) CreateFirstAdmin(_ context.Context, email, hash string) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return false, s.down
+	}
 	if slices.ContainsFunc(s.users, func(u memoryUser) bool { return u.Role == platform.RoleAdmin }) {
 		return false, nil
 	}
@@ -320,6 +364,9 @@ func (s *memoryStore) userRecord(n int) platform.UserRecord {
 func (s *memoryStore) ListUsers(_ context.Context, f platform.UserFilter) ([]platform.UserRecord, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	var found []platform.UserRecord
 	for n := len(s.users) - 1; n >= 0 && len(found) < f.Limit; n-- {
 		u := s.userRecord(n)
@@ -334,6 +381,9 @@ func (s *memoryStore) ListUsers(_ context.Context, f platform.UserFilter) ([]pla
 func (s *memoryStore) UserRecord(_ context.Context, id string) (platform.UserRecord, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.UserRecord{}, s.down
+	}
 	n := s.user(id)
 	if n < 0 {
 		return platform.UserRecord{}, platform.Errorf(platform.ErrNotFound, "no user")
@@ -344,6 +394,9 @@ func (s *memoryStore) UserRecord(_ context.Context, id string) (platform.UserRec
 func (s *memoryStore) BlockUser(_ context.Context, id, reason string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	switch n := s.user(id); {
 	case n < 0:
 		return platform.Errorf(platform.ErrNotFound, "no user")
@@ -374,6 +427,9 @@ func (s *memoryStore) leaveQueue(id string) {
 func (s *memoryStore) UnblockUser(_ context.Context, id string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	switch n := s.user(id); {
 	case n < 0:
 		return platform.Errorf(platform.ErrNotFound, "no user")
@@ -401,6 +457,9 @@ func (s *memoryStore) endSessions(id string) {
 func (s *memoryStore) DeleteUser(_ context.Context, id string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	n := s.user(id)
 	if n < 0 {
 		return platform.Errorf(platform.ErrNotFound, "no user")
@@ -423,6 +482,9 @@ func (s *memoryStore) DeleteUser(_ context.Context, id string, by platform.Audit
 func (s *memoryStore) Slice(_ context.Context, number int) (platform.Slice, string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Slice{}, "", s.down
+	}
 	if number > len(s.slices) {
 		return platform.Slice{}, "", platform.Errorf(platform.ErrNotFound, "no slice")
 	}
@@ -436,6 +498,9 @@ func (s *memoryStore) Slice(_ context.Context, number int) (platform.Slice, stri
 func (s *memoryStore) RetireSlice(_ context.Context, number int, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	if number > len(s.slices) {
 		return platform.Errorf(platform.ErrNotFound, "no slice")
 	}
@@ -454,6 +519,9 @@ func (s *memoryStore) RetireSlice(_ context.Context, number int, by platform.Aud
 func (s *memoryStore) ClaimHistory(context.Context, time.Time) (platform.ClaimHistory, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.ClaimHistory{}, s.down
+	}
 	if s.history != nil {
 		return *s.history, nil
 	}
@@ -463,12 +531,18 @@ func (s *memoryStore) ClaimHistory(context.Context, time.Time) (platform.ClaimHi
 func (s *memoryStore) Settings(context.Context) (platform.Settings, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Settings{}, s.down
+	}
 	return s.settings, nil
 }
 
 func (s *memoryStore) UpdateSettings(_ context.Context, change func(*platform.Settings) error, by platform.AuditEntry) (platform.Settings, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Settings{}, s.down
+	}
 	set := s.settings
 	if err := change(&set); err != nil {
 		return platform.Settings{}, err
@@ -481,6 +555,9 @@ func (s *memoryStore) UpdateSettings(_ context.Context, change func(*platform.Se
 func (s *memoryStore) Impersonate(_ context.Context, userID string, admin [32]byte, start platform.SessionStart, _ string, by platform.AuditEntry) (platform.User, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.User{}, s.down
+	}
 	n := s.user(userID)
 	if n < 0 {
 		return platform.User{}, platform.Errorf(platform.ErrNotFound, "no user")
@@ -503,6 +580,9 @@ func (s *memoryStore) Impersonate(_ context.Context, userID string, admin [32]by
 func (s *memoryStore) LastSeen(_ context.Context, userIDs []string) (map[string]time.Time, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	seen := make(map[string]time.Time)
 	for _, ses := range s.sessions {
 		if slices.Contains(userIDs, ses.User.ID) && ses.ImpersonatorID == "" {

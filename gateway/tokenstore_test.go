@@ -18,6 +18,9 @@ type memoryToken struct {
 func (s *memoryStore) CreateAPIToken(_ context.Context, userID string, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.APIToken{}, s.down
+	}
 	n := 0
 	for _, o := range s.apiTokens {
 		if o.userID == userID {
@@ -36,6 +39,9 @@ func (s *memoryStore) CreateAPIToken(_ context.Context, userID string, t platfor
 func (s *memoryStore) ListAPITokens(_ context.Context, userID string) ([]platform.APIToken, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return nil, s.down
+	}
 	var all []platform.APIToken
 	for _, t := range s.apiTokens {
 		if t.userID == userID && time.Now().Before(t.ExpiresAt) {
@@ -49,6 +55,9 @@ func (s *memoryStore) ListAPITokens(_ context.Context, userID string) ([]platfor
 func (s *memoryStore) DeleteAPIToken(_ context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return [32]byte{}, s.down
+	}
 	for h, t := range s.apiTokens {
 		if t.userID == userID && t.ID == id {
 			delete(s.apiTokens, h)
@@ -62,6 +71,9 @@ func (s *memoryStore) DeleteAPIToken(_ context.Context, userID, id string, by pl
 func (s *memoryStore) APITokenSession(_ context.Context, hash [32]byte) (platform.Session, platform.Slice, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.Session{}, platform.Slice{}, s.down
+	}
 	t, ok := s.apiTokens[hash]
 	if !ok || !time.Now().Before(t.ExpiresAt) {
 		return platform.Session{}, platform.Slice{}, platform.Errorf(platform.ErrNotFound, "no token")
