@@ -25,11 +25,19 @@ unit: ## tests that need no server
 test: ## every test, against the real parts (root)
 	$(STACK) test
 
+TIME ?= 30s
+fuzz: ## each fuzzer for TIME (30s)
+	@for p in $$(go list ./...); do \
+		for f in $$(go test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+			echo "$$p $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(TIME) $$p || exit 1; \
+		done; \
+	done
+
 lint: ## golangci-lint, built from its pinned module
 	cd tools/golangci-lint && GOFLAGS=-mod=readonly go build -o ../../bin/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	./bin/golangci-lint run ./...
 
-.PHONY: help up status down destroy env unit test lint
+.PHONY: help up status down destroy env unit test fuzz lint
 
 bench-claim: ## from a sign-up to its answer, with warm slices there
 	@go run ./bench claim
