@@ -237,6 +237,23 @@ func TestGinPitfalls(t *testing.T) {
 		}
 	}
 
+	// Nothing is allowed by how an address begins: however it is spelled, a user is no admin.
+	for _, target := range []string{
+		"/admin/pool", "/admin%2Fpool", "/%61dmin/pool", "/admin/%70ool", "/auth/../admin/pool", "/auth/..%2fadmin/pool", "/auth/me/..%2f..%2fadmin/pool",
+		"//admin/pool", "/admin//pool", "/admin/pool/", "/ADMIN/pool", "/admin/pool;x=/auth/me", "/admin/pool?x=/auth/me", "http://x/admin/pool", "/api/../admin/pool", "/api/..%2fadmin/pool",
+	} {
+		conn := x.dial(t)
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example.com\r\nCookie: %s=%s\r\nConnection: close\r\n\r\n", target, auth.CookieName, x.anaCookie)
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("%s: %v", target, err)
+		}
+		body, _ := io.ReadAll(res.Body)
+		if strings.Contains(string(body), `"claims"`) || res.StatusCode == 200 && !strings.HasPrefix(target, "/api") {
+			t.Errorf("%s: %d %.200s", target, res.StatusCode, body)
+		}
+	}
+
 	// It would drop interim answers, and end a cut answer as a whole one.
 	x.ana.handle = func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/hints" {

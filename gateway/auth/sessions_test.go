@@ -243,6 +243,7 @@ func TestOrigins(t *testing.T) {
 	}{
 		{"", true}, {"https://app.example.com", true}, {"https://127.0.0.1:8443", true},
 		{"https://evil.example", false}, {"null", false}, {"https://app.example.com.evil.example", false}, {"http://app.example.com:81", false},
+		{"http://app.example.com", false}, {"http://127.0.0.1:8443", false},
 	} {
 		r := httptest.NewRequest("GET", "https://127.0.0.1:8443/socket.io/", nil)
 		if c.origin != "" {

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
 	"ipnoelp.io/platform/gateway/sockets"
 )
@@ -136,6 +137,45 @@ func TestWebSocketOfASessionThatEnds(t *testing.T) {
 	fmt.Fprintf(conn, "GET /socket.io/ HTTP/1.1\r\nHost: x\r\nCookie: %s=ana\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", auth.CookieName)
 	if got, _ := io.ReadAll(conn); len(got) != 0 {
 		t.Errorf("got %q", got)
+	}
+}
+
+// Who may not send a request has no socket either, and the slice hears nothing.
+func TestWebSocketsAskWhoAndWhereFrom(t *testing.T) {
+	seven, nine := newFakeSlice(t, 7, upgradeEcho), newFakeSlice(t, 9, upgradeEcho)
+	b := setup(t, seven, nine)
+	b.auth.users["queued"] = identity("queued", 0, "")
+	for _, st := range []platform.SliceState{platform.SliceHeld, platform.SliceSuspended, platform.SliceRetiring} {
+		b.auth.users[string(st)] = identity(string(st), 7, st)
+	}
+	for _, c := range []struct {
+		user, origin string
+		status       int
+	}{
+		{"", "", 401}, {"nobody", "", 401}, {"queued", "", 503}, {"held", "", 503}, {"suspended", "", 503}, {"retiring", "", 503},
+		{"ana", "https://evil.example.com", 403}, {"ana", "null", 403}, {"ana", "http://app.example.com", 403}, {"ana", "https://app.example.com", 101},
+	} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(conn, "GET /socket.io/ HTTP/1.1\r\nHost: app.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+		if c.user != "" {
+			fmt.Fprintf(conn, "Cookie: %s=%s\r\n", auth.CookieName, c.user)
+		}
+		if c.origin != "" {
+			fmt.Fprintf(conn, "Origin: %s\r\n", c.origin)
+		}
+		io.WriteString(conn, "\r\n")
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		if err != nil || !strings.HasPrefix(line, fmt.Sprintf("HTTP/1.1 %d ", c.status)) {
+			t.Errorf("%q from %q: %q, %v; want %d", c.user, c.origin, line, err, c.status)
+		}
+		conn.Close()
+	}
+	if served, strays := seven.counts(); served != 1 || strays != 0 {
+		t.Errorf("slice 7 got %d requests, and %d for others; want ana's one", served, strays)
 	}
 }
 
