@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -86,6 +90,38 @@ func TestEveryPackageHasADoc(t *testing.T) {
 		switch p.Name {
 		case "util", "utils", "common", "helpers", "models", "misc":
 			t.Errorf("%s: a package is named for what it is", p.ImportPath)
+		}
+	}
+}
+
+// The gateway decides itself whose X-Forwarded-For counts; gin's own idea of it
+// believes everybody unless told otherwise.
+func TestNobodyAsksGinForTheClient(t *testing.T) {
+	err := filepath.WalkDir("gateway", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, call := range []string{".ClientIP(", ".RemoteIP("} {
+			if strings.Contains(string(text), call) {
+				t.Errorf("%s calls %s", path, call)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Relayed WebSockets are bytes: the library is for those that the gateway speaks.
+func TestRelayParsesNoFrames(t *testing.T) {
+	for _, p := range packages(t) {
+		switch strings.TrimPrefix(p.ImportPath, module+"/gateway/") {
+		case "proxy", "upstream", "downstream":
+			if slices.Contains(p.Imports, "github.com/gorilla/websocket") {
+				t.Errorf("%s imports gorilla/websocket", p.ImportPath)
+			}
 		}
 	}
 }

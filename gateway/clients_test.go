@@ -258,6 +258,7 @@ func TestGinPitfalls(t *testing.T) {
 	x.ana.handle = func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/api/hints" {
 			w.Header().Set("Link", "</a>")
+			w.Header().Set("Set-Cookie", auth.CookieName+"=stolen; Path=/; Secure")
 			w.WriteHeader(http.StatusEarlyHints)
 			return
 		}
@@ -270,7 +271,8 @@ func TestGinPitfalls(t *testing.T) {
 	cookie := "Host: x\r\nCookie: " + auth.CookieName + "=" + x.anaCookie + "\r\n\r\n"
 	io.WriteString(conn, "GET /api/hints HTTP/1.1\r\n"+cookie)
 	for _, want := range []int{103, 200} {
-		if res, err := http.ReadResponse(br, nil); err != nil || res.StatusCode != want {
+		res, err := http.ReadResponse(br, nil)
+		if err != nil || res.StatusCode != want || res.Header["Set-Cookie"] != nil || want == 103 && res.Header.Get("Link") == "" {
 			t.Errorf("%v, %v; want %d", res, err, want)
 		}
 	}

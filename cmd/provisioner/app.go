@@ -77,7 +77,8 @@ func Build(cfg Config, log *slog.Logger) (*App, error) {
 		return nil, fmt.Errorf("build: %w", err)
 	}
 	a := &App{cfg: cfg, log: log, db: db, registry: prometheus.NewRegistry(), traces: traces}
-	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		postgres.NewPoolCollector("provisioner", db))
 	a.leader = consul.NewLeader(consulClient, cfg.LeaderKey, cfg.InstanceID, log)
 	opts := provisioner.Options{
 		Records:     postgres.NewProvisionerStore(db),

@@ -21,8 +21,8 @@ import (
 	"github.com/hashicorp/consul/api"
 )
 
-// existing are the names of all metrics that the programs have.
-func existing(t *testing.T) map[string]bool {
+// existing returns the label names of each metric that the programs have.
+func existing(t *testing.T) map[string]map[string]bool {
 	t.Helper()
 	client, err := api.NewClient(api.DefaultConfig())
 	if err != nil {
@@ -31,7 +31,7 @@ func existing(t *testing.T) map[string]bool {
 	public, _ := url.Parse("https://app.example.com")
 	g, err := gateway.New(gateway.Options{
 		PublicURL: public, PlatformKey: make([]byte, 32), Log: slog.New(slog.DiscardHandler),
-		Collectors: []prometheus.Collector{consul.NewResolver(client, slog.New(slog.DiscardHandler)), postgres.NewPoolCollector("gateway", nil)},
+		Collectors: []prometheus.Collector{consul.NewResolver(client, slog.New(slog.DiscardHandler)), postgres.NewPoolCollector("gateway", nil), postgres.NewPoolCollector("provisioner", nil)},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +39,7 @@ func existing(t *testing.T) map[string]bool {
 	t.Cleanup(g.Close)
 	ofProvisioner := prometheus.NewRegistry()
 	provisioner.New(provisioner.Options{Registerer: ofProvisioner})
-	names := map[string]bool{"up": true, "slice_up": true, "process_resident_memory_bytes": true}
+	names := map[string]map[string]bool{"up": {}, "slice_up": {"slice": true}, "process_resident_memory_bytes": {}}
 	descriptions := make(chan *prometheus.Desc)
 	go func() {
 		defer close(descriptions)
@@ -47,17 +47,28 @@ func existing(t *testing.T) map[string]bool {
 		ofProvisioner.Describe(descriptions)
 		httpapi.DescribeMetrics(descriptions)
 	}()
-	name := regexp.MustCompile(`fqName: "([^"]+)"`)
+	parts := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 	for d := range descriptions {
-		n := name.FindStringSubmatch(d.String())[1]
+		part := parts.FindStringSubmatch(d.String())
+		labels := map[string]bool{"le": true}
+		for _, l := range strings.Split(part[2], ",") {
+			labels[strings.TrimSpace(l)] = true
+		}
 		for _, suffix := range []string{"", "_bucket", "_sum", "_count"} {
-			names[n+suffix] = true
+			names[part[1]+suffix] = labels
 		}
 	}
 	return names
 }
 
 var (
+	selectors  = regexp.MustCompile(`([a-zA-Z_:][a-zA-Z0-9_:]*)\{([^}]*)\}`)
+	labelNames = regexp.MustCompile(`([a-zA-Z_][a-zA-Z0-9_]*)\s*(?:=~|!~|!=|=)`)
+
+	// firesOnLess are alerts on too little of something: where nothing at all is
+	// scraped there is not even a zero.
+	firesOnLess = regexp.MustCompile(`(<|!=)\s*[0-9.]+\s*$`)
+
 	inQuotes   = regexp.MustCompile(`"[^"]*"`)
 	inBraces   = regexp.MustCompile(`\{[^}]*\}`)
 	inBrackets = regexp.MustCompile(`\[[^\]]*\]`)
@@ -81,15 +92,23 @@ func metricsOf(expr string) []string {
 	return names
 }
 
-func check(t *testing.T, names map[string]bool, where, expr string) {
+func check(t *testing.T, names map[string]map[string]bool, where, expr string) {
 	t.Helper()
 	found := metricsOf(expr)
 	if len(found) == 0 {
 		t.Errorf("%s: no metric in %q", where, expr)
 	}
 	for _, name := range found {
-		if !names[name] {
+		if names[name] == nil {
 			t.Errorf("%s: there is no metric %s", where, name)
+		}
+	}
+	for _, selector := range selectors.FindAllStringSubmatch(expr, -1) {
+		for _, label := range labelNames.FindAllStringSubmatch(selector[2], -1) {
+			// The first two come with the scrape, slice from what gathers for it.
+			if l := label[1]; l != "job" && l != "instance" && l != "slice" && !names[selector[1]][l] {
+				t.Errorf("%s: %s has no label %s", where, selector[1], l)
+			}
 		}
 	}
 	if strings.Count(expr, "(") != strings.Count(expr, ")") {
@@ -115,6 +134,9 @@ func TestAlerts(t *testing.T) {
 	for _, g := range file.Groups {
 		for _, r := range g.Rules {
 			check(t, names, r.Alert, r.Expr)
+			if firesOnLess.MatchString(r.Expr) && !strings.Contains(r.Expr, "or vector(0)") {
+				t.Errorf("%s: says nothing when nothing is left to scrape: %s", r.Alert, r.Expr)
+			}
 			if seen[r.Alert] || r.Annotations["summary"] == "" || r.Labels["severity"] != "page" && r.Labels["severity"] != "ticket" {
 				t.Errorf("%s: twice, or without a summary or severity", r.Alert)
 			}

@@ -29,7 +29,7 @@ func retryAfter(err error) int {
 		return retryLater
 	}
 	switch platform.CodeOf(err) {
-	case platform.ErrUnavailable, platform.ErrBadGateway:
+	case platform.ErrUnavailable, platform.ErrBadGateway, platform.ErrTooMany:
 		return retrySoon
 	}
 	return 0

@@ -179,6 +179,49 @@ func TestWebSocketsAskWhoAndWhereFrom(t *testing.T) {
 	}
 }
 
+// A user has 32 sockets; the next is refused before the slice hears of it.
+func TestSocketTooMany(t *testing.T) {
+	seven := newFakeSlice(t, 7, upgradeEcho)
+	b := setup(t, seven)
+	for range 32 {
+		if _, err := b.sockets.Add(sockets.Slice, [32]byte{7}, "ana", func(int) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	res, body := b.do(t, "ana", "GET", "/socket.io/", nil, http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket"}})
+	if wantProblem(t, res, body, 429); res.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	if served, _ := seven.counts(); served != 0 {
+		t.Errorf("the slice got %d requests", served)
+	}
+}
+
+// A slice cannot replace the session with the answer that switches protocols either.
+func TestSwitchSetsNoSession(t *testing.T) {
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Set-Cookie: "+auth.CookieName+"=stolen; Path=/; Secure\r\nSet-Cookie: io=1\r\n\r\n")
+	})
+	b := setup(t, seven)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprintf(conn, "GET /socket.io/ HTTP/1.1\r\nHost: x\r\nCookie: %s=ana\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", auth.CookieName)
+	head, _ := io.ReadAll(conn)
+	if !strings.HasPrefix(string(head), "HTTP/1.1 101 ") || strings.Contains(string(head), "stolen") || !strings.Contains(strings.ToLower(string(head)), "x-request-id: request-1") {
+		t.Errorf("the switch: %s", head)
+	}
+}
+
 func TestFrameTracker(t *testing.T) {
 	var stream []byte
 	for _, n := range []int{0, 1, 125, 126, 65535, 65536} {
