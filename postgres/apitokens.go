@@ -68,12 +68,15 @@ func (s *GatewayStore) ListAPITokens(ctx context.Context, userID string) ([]plat
 func (s *GatewayStore) DeleteAPIToken(ctx context.Context, userID, id string, by platform.AuditEntry) (hash [32]byte, err error) {
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		var h []byte
-		err := tx.QueryRow(ctx, `DELETE FROM gateway.api_tokens WHERE user_id = $1 AND id = $2 RETURNING token_hash`, userID, id).Scan(&h)
+		var scope platform.Scope
+		var expiresAt time.Time
+		err := tx.QueryRow(ctx, `DELETE FROM gateway.api_tokens WHERE user_id = $1 AND id = $2 RETURNING token_hash, scope, expires_at`, userID, id).
+			Scan(&h, &scope, &expiresAt)
 		if err != nil {
 			return notFound(err, "There is no such token.")
 		}
 		hash = [32]byte(h)
-		by.Action, by.Before = "api_token.delete", snapshot(map[string]any{"token": id})
+		by.Action, by.Before = "api_token.delete", snapshot(map[string]any{"token": id, "scope": scope, "expires_at": expiresAt})
 		return insertAudit(ctx, tx, aboutUser(by, userID))
 	})
 	if err != nil {

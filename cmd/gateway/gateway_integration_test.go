@@ -439,23 +439,82 @@ func TestStaleAddressNeverShowsAnotherTenant(t *testing.T) {
 }
 
 func TestHeldSlice(t *testing.T) {
-	b := setup(t)
-	b.addSlice(t)
-	p := b.start(t)
-	cookie, _ := p.signUp(t, "ana@example.com")
-	socket := p.dial(t, "/socket.io/?transport=websocket", cookie)
-	b.exec(t, `UPDATE gateway.slices SET state = 'held' WHERE number = 1`)
-	if _, _, err := socket.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
-		t.Errorf("socket: %v", err)
+	for _, change := range []string{`state = 'held'`, `state = 'suspended'`, `state = 'retiring', user_id = NULL`} {
+		b := setup(t)
+		b.addSlice(t)
+		p := b.start(t)
+		cookie, _ := p.signUp(t, "ana@example.com")
+		socket := p.dial(t, "/socket.io/?transport=websocket", cookie)
+		b.exec(t, `UPDATE gateway.slices SET `+change+` WHERE number = 1`)
+		if _, _, err := socket.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+			t.Errorf("%s: socket: %v", change, err)
+		}
+		until(t, change, func() bool {
+			res, _ := p.call(t, "GET", "/api/whoami", cookie, "")
+			return res.StatusCode == 503
+		})
+		if strings.Contains(change, "NULL") {
+			continue // for good
+		}
+		b.exec(t, `UPDATE gateway.slices SET state = 'assigned' WHERE number = 1`)
+		until(t, "back", func() bool {
+			res, _ := p.call(t, "GET", "/api/whoami", cookie, "")
+			return res.StatusCode == 200
+		})
 	}
-	until(t, "held", func() bool {
-		res, _ := p.call(t, "GET", "/api/whoami", cookie, "")
-		return res.StatusCode == 503
-	})
-	b.exec(t, `UPDATE gateway.slices SET state = 'assigned' WHERE number = 1`)
-	until(t, "back", func() bool {
-		res, _ := p.call(t, "GET", "/api/whoami", cookie, "")
-		return res.StatusCode == 200
+}
+
+// A token that is revoked is worth nothing on every gateway, and the socket that
+// was opened with it ends.
+func TestRevokedTokenIsGoodOnNoGateway(t *testing.T) {
+	b := setup(t)
+	number := b.addSlice(t)
+	one, two := b.start(t), b.start(t)
+	cookie, _ := one.signUp(t, "ana@example.com")
+	res, body := one.call(t, "POST", "/auth/tokens", cookie,
+		fmt.Sprintf(`{"name":"n8n","scope":"full","expires_at":%q}`, time.Now().Add(time.Hour).UTC().Format(time.RFC3339)))
+	var made struct{ ID, Token string }
+	if err := json.Unmarshal([]byte(body), &made); err != nil || res.StatusCode != 201 {
+		t.Fatalf("create: %d %s", res.StatusCode, body)
+	}
+	bearer := http.Header{"Authorization": {"Bearer " + made.Token}}
+	use := func(p *gatewayProgram) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", p.url+"/api/whoami", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header = bearer
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		got, _ := io.ReadAll(res.Body)
+		return res.StatusCode, string(got)
+	}
+	for _, p := range []*gatewayProgram{one, two} {
+		if status, got := use(p); status != 200 || got != fmt.Sprintf("%d ana@example.com", number) {
+			t.Fatalf("with the token: %d %s", status, got)
+		}
+	}
+	socket, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws"+strings.TrimPrefix(two.url, "http")+"/socket.io/?transport=websocket", bearer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	if res, body := one.call(t, "DELETE", "/auth/tokens/"+made.ID, cookie, ""); res.StatusCode != 204 {
+		t.Fatalf("revoke: %d %s", res.StatusCode, body)
+	}
+	if status, _ := use(one); status != 401 {
+		t.Errorf("same gateway, at once: %d", status)
+	}
+	socket.SetReadDeadline(time.Now().Add(10 * time.Second))
+	if _, _, err := socket.ReadMessage(); !websocket.IsCloseError(err, websocket.ClosePolicyViolation) {
+		t.Errorf("socket on the other gateway: %v", err)
+	}
+	until(t, "revoked on the other gateway", func() bool {
+		status, _ := use(two)
+		return status == 401
 	})
 }
 

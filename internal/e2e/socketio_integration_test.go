@@ -6,11 +6,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gorilla/websocket"
+
+	"ipnoelp.io/platform/slice/socketio/socketiotest"
 )
 
 // events is a Socket.IO connection over a WebSocket, read into a channel. It
@@ -138,4 +143,59 @@ func (e *events) waitAck(id, ack string) {
 		var a struct{ ID, Ack string }
 		return json.Unmarshal(b, &a) == nil && a.ID == id && a.Ack == ack
 	})
+}
+
+// What browsers run, through nginx and two gateways: both transports, and from
+// one to the other. The slice's retirement ends it.
+func TestSocketIOWithBothTransports(t *testing.T) {
+	b := setup(t)
+	u := b.signUp(t)
+	dir := socketiotest.Install(t)
+	certificate := filepath.Join(dir, "certificate.pem")
+	if err := os.WriteFile(certificate, []byte(b.Certificate()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	base, err := url.Parse(u.base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cookies []string
+	for _, c := range u.http.Jar.Cookies(base) {
+		cookies = append(cookies, c.Name+"="+c.Value)
+	}
+	var clients []*socketiotest.Client
+	for _, transports := range []string{"polling", "websocket", "polling,websocket"} {
+		c := socketiotest.Start(t, dir, u.base, transports,
+			map[string]string{"Cookie": strings.Join(cookies, "; "), "Origin": u.base}, "NODE_EXTRA_CA_CERTS="+certificate)
+		first := c.Wait("connect")
+		begins, _, upgrades := strings.Cut(transports, ",")
+		if first != `"`+begins+`"` && !upgrades { // it may have upgraded already
+			t.Errorf("%s: connected by %s", transports, first)
+		}
+		if got := c.Wait("event:whatsapp:state"); !strings.Contains(got, `"qr"`) {
+			t.Errorf("%s: told %s", transports, got)
+		}
+		if upgrades && first != `"websocket"` {
+			if got := c.Wait("upgrade"); got != `"websocket"` {
+				t.Errorf("upgraded to %s", got)
+			}
+		}
+		clients = append(clients, c)
+	}
+	phone, customer := newPhone(), newPhone()
+	b.link(t, u, phone, "Ana's Bakery")
+	if _, err := b.sim.CustomerWrites(t.Context(), phone, customer, "Carl", "grüße 🍞"); err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range clients {
+		if got := c.Wait("event:message:new"); !strings.Contains(got, "grüße 🍞") {
+			t.Errorf("client %d: told %s", i, got)
+		}
+	}
+	if _, err := b.db.Exec(t.Context(), `UPDATE gateway.slices SET state = 'retiring', user_id = NULL, state_changed_at = now() WHERE number = $1`, u.number); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range clients {
+		c.Wait("disconnect")
+	}
 }

@@ -331,9 +331,12 @@ func (s *Stack) Admin() (email, password string) { return s.cfg.AdminEmail, s.se
 // CertPool trusts the app's self-signed certificate.
 func (s *Stack) CertPool() *x509.CertPool {
 	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM([]byte(s.secrets.Certificate))
+	pool.AppendCertsFromPEM([]byte(s.Certificate()))
 	return pool
 }
+
+// Certificate is the edge's, in PEM.
+func (s *Stack) Certificate() string { return s.secrets.Certificate }
 
 // SourceDir is the checkout that the stack was built from.
 func (s *Stack) SourceDir() string { return s.cfg.SourceDir }
