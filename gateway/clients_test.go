@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
 )
 
@@ -151,10 +152,16 @@ func TestSlowClients(t *testing.T) {
 		{"idle after an answer for a slice", "GET /api/a HTTP/1.1\r\nHost: x\r\n\r\n", 401, idleTimeout},
 		{"half a header after an answer", "GET /api/a HTTP/1.1\r\nHost: x\r\n\r\nGET /api/b HTT", 401, readHeaderTimeout},
 		{"half a body for the gateway", "POST /auth/login HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{", 0, time.Minute},
+		{"half a small body for a slice", "POST /api/a HTTP/1.1\r\nHost: x\r\nCookie: ANA\r\nContent-Length: 100\r\n\r\n{", 400, time.Minute},
 		{"half a body, not logged in", "POST /api/a HTTP/1.1\r\nHost: x\r\nCookie: " + cookie + "\r\nContent-Length: 100\r\n\r\n{", 401, time.Minute},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			g := setup(t).Gateway // outside: it has sockets of its own
+			b := setup(t)
+			g := b.Gateway // outside: it has sockets of its own
+			if strings.Contains(tc.raw, "ANA") {
+				b.store.addSlice(platform.SliceWarm)
+				tc.raw = strings.ReplaceAll(tc.raw, "ANA", auth.CookieName+"="+b.signUp(t, "ana@example.com"))
+			}
 			synctest.Test(t, func(t *testing.T) {
 				l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
 				srv, clients := g.newServer(l)
@@ -178,6 +185,79 @@ func TestSlowClients(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is relayed has one event too, at its end, with the id that client and
+// slice know it by; who hangs up is no error.
+func TestEventsOfRelayedRequests(t *testing.T) {
+	x := setupTenants(t)
+	entered, leave := make(chan struct{}), make(chan struct{})
+	defer close(leave)
+	var atSlice string
+	x.ana.handle = func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Header.Get("Upgrade") != "":
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n12345")
+				io.Copy(io.Discard, rw)
+				conn.Close()
+			}
+		case r.URL.Path == "/api/hangs":
+			close(entered)
+			select {
+			case <-leave:
+			case <-r.Context().Done():
+			}
+		default:
+			atSlice = r.Header.Get(platform.HeaderRequestID)
+			io.WriteString(w, "ok")
+		}
+	}
+	send := func(target, more string) (net.Conn, *bufio.Reader) {
+		conn := x.dial(t)
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: app.example.com\r\nCookie: %s=%s\r\n%s\r\n", target, auth.CookieName, x.anaCookie, more)
+		return conn, bufio.NewReader(conn)
+	}
+	event := func(wants ...string) {
+		t.Helper()
+		var found []string
+		for deadline := time.Now().Add(5 * time.Second); len(found) == 0 && time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+			for line := range strings.Lines(x.log.String()) {
+				if strings.Contains(line, `"msg":"request"`) && !slices.ContainsFunc(wants, func(w string) bool { return !strings.Contains(line, w) }) {
+					found = append(found, line)
+				}
+			}
+		}
+		if len(found) != 1 {
+			t.Errorf("%d events with %q", len(found), wants)
+		}
+	}
+	_, br := send("/api/a", "")
+	res, err := http.ReadResponse(br, nil)
+	if err != nil || atSlice == "" || res.Header.Get("X-Request-Id") != atSlice {
+		t.Fatalf("%v, %v; the slice was told %q", res, err, atSlice)
+	}
+	event(`"status":200`, `"request_id":"`+atSlice+`"`, `"bytes":2`, `"level":"INFO"`)
+
+	conn, br := send("/socket.io/?transport=websocket", "Connection: Upgrade\r\nUpgrade: websocket\r\n")
+	if res, err = http.ReadResponse(br, nil); err != nil || res.StatusCode != 101 {
+		t.Fatalf("%v, %v", res, err)
+	}
+	if _, err := io.ReadFull(br, make([]byte, 5)); err != nil {
+		t.Fatal(err)
+	}
+	id := `"request_id":"` + res.Header.Get("X-Request-Id") + `"`
+	if strings.Contains(x.log.String(), id) {
+		t.Error("a socket has its event before it ends")
+	}
+	conn.Close()
+	event(`"status":101`, id, `"bytes":5`, `"level":"INFO"`)
+
+	conn, _ = send("/api/hangs", "")
+	<-entered
+	conn.Close()
+	event(`"status":499`, `"level":"INFO"`, `"route":"tenant_api"`)
 }
 
 // A client that does not read holds nobody for long: the gateway's own answers

@@ -397,26 +397,35 @@ func TestRequestIDAndClientAddress(t *testing.T) {
 		}
 	}
 	// Nobody but a trusted proxy says who somebody is.
-	r := httptest.NewRequest("GET", "/healthz", nil) // from 192.0.2.1
+	r := httptest.NewRequest("POST", "/auth/signup", strings.NewReader(`{"email":"ana@example.com","password":"correct horse"}`)) // from 192.0.2.1
+	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Request-Id", id)
+	r.Header.Set("X-Forwarded-For", "6.6.6.6")
 	w := httptest.NewRecorder()
 	b.Handler().ServeHTTP(w, r)
-	if w.Header().Get("X-Request-Id") == id {
-		t.Error("believed a stranger's request id")
+	if w.Code != 201 || w.Header().Get("X-Request-Id") == id {
+		t.Errorf("believed a stranger's request id: %d %v", w.Code, w.Header())
 	}
+	b.store.locked(func() {
+		for _, ses := range b.store.sessions {
+			if ses.ClientAddr != "192.0.2.1" {
+				t.Errorf("believed a stranger: from %s", ses.ClientAddr)
+			}
+		}
+	})
 }
 
 func TestOneLogEventPerRequest(t *testing.T) {
 	b := setup(t)
 	cookie := b.signUp(t, "ana@example.com")
 	before := strings.Count(b.log.String(), `"msg":"request"`)
-	b.call(t, "GET", "/api/chats?token=secret", cookie, "", nil)
+	res, _ := b.call(t, "GET", "/api/chats?token=secret", cookie, "", nil)
 	log := b.log.String()
 	if n := strings.Count(log, `"msg":"request"`) - before; n != 1 {
 		t.Errorf("%d events, want 1", n)
 	}
 	last := log[strings.LastIndex(log[:len(log)-1], "\n")+1:]
-	for _, want := range []string{`"method":"GET"`, `"route":"tenant_api"`, `"status":503`, `"user_id":"` + testUserID(1) + `"`, `"request_id":`, `"duration":`, `"bytes":`} {
+	for _, want := range []string{`"method":"GET"`, `"route":"tenant_api"`, `"status":503`, `"user_id":"` + testUserID(1) + `"`, `"request_id":"` + res.Header.Get("X-Request-Id") + `"`, `"duration":`, `"bytes":`} {
 		if !strings.Contains(last, want) {
 			t.Errorf("no %s in %s", want, last)
 		}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 
@@ -144,9 +145,11 @@ func (p *Proxy) admit(r *http.Request) (*auth.Identity, error) {
 // fail answers an error of the gateway itself or on the way to the slice.
 func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 	info := request.From(r.Context())
-	if errors.Is(r.Context().Err(), context.Canceled) {
+	// net/http cancels when it cannot read any more; who was only too slow still listens.
+	slow := errors.Is(err, errClientBody) && errors.Is(err, os.ErrDeadlineExceeded)
+	if errors.Is(r.Context().Err(), context.Canceled) && !slow {
 		info.ClientGone, info.Err = true, err
-		return
+		panic(http.ErrAbortHandler) // to return would be an answer: 200, and empty
 	}
 	writeError(w, r, classify(err))
 }

@@ -1,7 +1,11 @@
 package proxy
 
 import (
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"ipnoelp.io/platform/gateway/upstream"
@@ -27,4 +31,45 @@ func TestTransportsAreAsDesigned(t *testing.T) {
 	if dialTimeout != 3*time.Second || writeTimeout != time.Minute || maxBody != 64<<20 {
 		t.Errorf("dial %s, write %s, body %d", dialTimeout, writeTimeout, maxBody)
 	}
+}
+
+// timedRecorder notes the deadlines by which a client has to take what is written.
+type timedRecorder struct {
+	*httptest.ResponseRecorder
+	t        *testing.T
+	deadline time.Time
+	armed    int
+}
+
+func (r *timedRecorder) SetWriteDeadline(at time.Time) error {
+	r.deadline = at
+	r.armed++
+	return nil
+}
+
+func (r *timedRecorder) Write(p []byte) (int, error) {
+	if left := time.Until(r.deadline); left > time.Minute || left < 55*time.Second {
+		r.t.Errorf("a piece has %s", left)
+	}
+	return r.ResponseRecorder.Write(p)
+}
+
+// A client has a minute for each piece, however long the whole answer takes; the
+// deadline is not set for every piece.
+func TestEachPieceHasItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		body, w := io.Pipe()
+		go func() {
+			for range 1000 {
+				time.Sleep(time.Second)
+				w.Write(make([]byte, 100))
+			}
+			w.Close()
+		}()
+		rec := &timedRecorder{ResponseRecorder: httptest.NewRecorder(), t: t}
+		passAnswer(rec, &http.Response{StatusCode: 200, Header: http.Header{}, Body: body, ContentLength: -1})
+		if rec.Body.Len() != 100_000 || rec.armed < 1000/6 || rec.armed > 1000/5+2 {
+			t.Errorf("%d bytes, deadline set %d times", rec.Body.Len(), rec.armed)
+		}
+	})
 }
