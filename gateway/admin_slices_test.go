@@ -108,12 +108,16 @@ func TestSlicesAreShownWithWhatRuns(t *testing.T) {
 	cookie := b.admin(t)
 	res, body := b.call(t, "GET", "/admin/slices/1", cookie, "", nil)
 	for _, want := range []string{`"user_email":"ana@example.com"`, `"node":"n1"`, `"image":"slice:1"`, `"memory_bytes":251658240`, `"cpu_mhz":12.5`,
-		`"whatsapp":"ready"`, `"nomad_url":"https://nomad.example.com/ui/jobs/slice-1@slices"`, `"type":"Started"`, `"restarts":2`, `"audit":[]`} {
+		`"whatsapp":"ready"`, `"nomad_url":"https://nomad.example.com/ui/jobs/slice-1@slices"`, `"type":"Started"`, `"restarts":2`, `"audit":[]`, `"last_activity_at":"20`} {
 		if !strings.Contains(body, want) {
 			t.Errorf("%d %s lacks %s", res.StatusCode, body, want)
 		}
 	}
+	if _, body := b.call(t, "GET", "/admin/users?email=ana", cookie, "", nil); !strings.Contains(body, `"last_activity_at":"20`) {
+		t.Errorf("users: %s", body)
+	}
 	if res, body := b.call(t, "GET", "/admin/slices", cookie, "", nil); res.StatusCode != 200 || strings.Count(body, `"instance":null`) != 1 ||
+		strings.Count(body, `"last_activity_at":"20`) != 1 || strings.Count(body, `"last_activity_at":null`) != 1 ||
 		strings.Count(body, `"whatsapp":"ready"`) != 1 || !strings.Contains(body, `"memory_bytes":251658240`) {
 		t.Errorf("list: %d %s", res.StatusCode, body)
 	}

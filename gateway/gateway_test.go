@@ -616,6 +616,84 @@ func TestSocketsAreCheckedAfterAnInterruption(t *testing.T) {
 	}
 }
 
+// While load balancers take notice the gateway says that it is not ready, and
+// serves all the same; then what is under way ends, and nothing new begins.
+func TestShutDownHasAnOrder(t *testing.T) {
+	x := setupTenants(t, func(o *Options) { o.DrainDelay = 2 * time.Second })
+	entered, leave := make(chan struct{}), make(chan struct{})
+	x.ana.handle = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/slow" {
+			close(entered)
+			<-leave
+		}
+		io.WriteString(w, "ok")
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- x.Run(ctx, ln) }()
+	get := func(path string) (int, error) {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+ln.Addr().String()+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Cookie", auth.CookieName+"="+x.anaCookie)
+		req.Close = true // each on a connection of its own
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0, err
+		}
+		defer res.Body.Close()
+		_, err = io.ReadAll(res.Body)
+		return res.StatusCode, err
+	}
+	slow := make(chan error, 1)
+	go func() {
+		status, err := get("/api/slow")
+		if err == nil && status != 200 {
+			err = fmt.Errorf("status %d", status)
+		}
+		slow <- err
+	}()
+	<-entered
+	if status, err := get("/readyz"); err != nil || status != 200 {
+		t.Errorf("ready: %d, %v", status, err)
+	}
+	cancel()
+	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if status, err := get("/readyz"); err == nil && status == 503 {
+			break
+		} else if err != nil || time.Since(start) > 2*time.Second {
+			t.Fatalf("not ready any more: %d, %v", status, err)
+		}
+	}
+	if status, err := get("/api/quick"); err != nil || status != 200 {
+		t.Errorf("while it is told: %d, %v", status, err)
+	}
+	for start := time.Now(); ; time.Sleep(50 * time.Millisecond) {
+		if _, err := get("/api/quick"); err != nil {
+			break
+		} else if time.Since(start) > 10*time.Second {
+			t.Fatal("goes on for ever")
+		}
+	}
+	select {
+	case err := <-done:
+		t.Errorf("ended before the request under way: %v", err)
+	default:
+	}
+	close(leave)
+	if err := <-slow; err != nil {
+		t.Errorf("the request under way: %v", err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestRunShutsDownGracefully(t *testing.T) {
 	b := setup(t)
 	cookie := b.signUp(t, "ana@example.com")

@@ -24,6 +24,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/docs/openapi/openapitest"
 	"ipnoelp.io/platform/gateway/auth"
 	"ipnoelp.io/platform/postgres"
 	"ipnoelp.io/platform/postgres/postgrestest"
@@ -189,6 +190,10 @@ func until(t *testing.T, what string, ok func() bool) {
 	}
 }
 
+// document is what every answer of the real program, on the real database, is
+// held against.
+var document = openapitest.Gateway()
+
 func (p *gatewayProgram) call(t *testing.T, method, path, cookie, body string) (*http.Response, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, p.url+path, strings.NewReader(body))
@@ -199,7 +204,11 @@ func (p *gatewayProgram) call(t *testing.T, method, path, cookie, body string) (
 	if cookie != "" {
 		req.Header.Set("Cookie", auth.CookieName+"="+cookie)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := http.DefaultClient
+	if !strings.HasPrefix(path, "/api/") { // those are the slice's
+		client = document.Client(t, nil)
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -219,6 +220,68 @@ func TestSwitchSetsNoSession(t *testing.T) {
 	head, _ := io.ReadAll(conn)
 	if !strings.HasPrefix(string(head), "HTTP/1.1 101 ") || strings.Contains(string(head), "stolen") || !strings.Contains(strings.ToLower(string(head)), "x-request-id: request-1") {
 		t.Errorf("the switch: %s", head)
+	}
+}
+
+// A silent socket costs two goroutines and no buffer.
+func TestSilentSocketsCostLittle(t *testing.T) {
+	const n = 30
+	conns := make(chan net.Conn, n)
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		conns <- conn
+	})
+	defer func() {
+		for range n {
+			(<-conns).Close()
+		}
+	}()
+	b := setup(t, seven)
+	count := func() int { // of the relay
+		buf := make([]byte, 8<<20)
+		return strings.Count(string(buf[:runtime.Stack(buf, true)]), "created by ipnoelp.io/platform/gateway/proxy.")
+	}
+	before := count()
+	for range n {
+		dialWebSocket(t, b, "ana", "")
+	}
+	time.Sleep(100 * time.Millisecond) // the handlers end
+	if got := count() - before; got != 2*n {
+		t.Errorf("%d sockets have %d goroutines", n, got)
+	}
+}
+
+// A peer that does not read holds up no log-out.
+func TestCloseDoesNotWaitForAPeer(t *testing.T) {
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+		for err == nil { // floods
+			_, err = conn.Write(make([]byte, 64<<10))
+		}
+	})
+	b := setup(t, seven)
+	conn, _ := dialWebSocket(t, b, "ana", "") // and reads nothing more
+	defer conn.Close()
+	time.Sleep(200 * time.Millisecond) // until everything on the way is full
+	closed := make(chan struct{})
+	go func() { defer close(closed); b.sockets.CloseSession([32]byte{7}) }()
+	select {
+	case <-closed:
+	case <-time.After(20 * time.Second): // below what a write may take
+		t.Fatal("a log-out waits for a client that does not read")
+	}
+	<-b.infos
+	if n := b.sockets.Len(); n != 0 {
+		t.Errorf("%d sockets are left", n)
 	}
 }
 
