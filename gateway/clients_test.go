@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -258,6 +259,78 @@ func TestEventsOfRelayedRequests(t *testing.T) {
 	<-entered
 	conn.Close()
 	event(`"status":499`, `"level":"INFO"`, `"route":"tenant_api"`)
+}
+
+// Whoever hangs up, wherever in a request, leaves nothing behind: the slice's
+// request ends, and it is not held against the slice.
+func TestClientsThatHangUp(t *testing.T) {
+	x := setupTenants(t)
+	var atSlice atomic.Int64
+	x.ana.handle = func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/after" {
+			io.WriteString(w, "ok")
+			return
+		}
+		atSlice.Add(1)
+		defer atSlice.Add(-1)
+		io.Copy(io.Discard, r.Body)
+		if r.URL.Path == "/api/download" {
+			for {
+				if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+					return
+				}
+			}
+		}
+		<-r.Context().Done()
+	}
+	head := " HTTP/1.1\r\nHost: app.example.com\r\nCookie: " + auth.CookieName + "=" + x.anaCookie + "\r\n"
+	for name, c := range map[string]struct {
+		sent    string
+		reaches bool // the slice, before the client leaves
+	}{
+		"in the head":            {"GET /api/x" + head, false},
+		"in a small upload":      {"POST /api/x" + head + "Content-Length: 100\r\n\r\n{", false},
+		"in a large upload":      {"POST /api/x" + head + "Content-Length: 10000000\r\n\r\n" + strings.Repeat("x", 200_000), true},
+		"in a streamed upload":   {"POST /api/x" + head + "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", true},
+		"before the answer":      {"GET /api/x" + head + "\r\n", true},
+		"before a POST's answer": {"POST /api/x" + head + "Content-Length: 2\r\n\r\n{}", true},
+		"in a download":          {"GET /api/download" + head + "\r\n", true},
+		"in a handshake":         {"GET /socket.io/" + head + "Connection: Upgrade\r\nUpgrade: websocket\r\n\r\n", true},
+	} {
+		var conns []net.Conn
+		for range 6 { // more than a slice's failures in a row
+			conn := x.dial(t)
+			io.WriteString(conn, c.sent)
+			conns = append(conns, conn)
+		}
+		wait := func(n int64) {
+			t.Helper()
+			for start := time.Now(); atSlice.Load() != n; time.Sleep(time.Millisecond) {
+				if time.Since(start) > 20*time.Second {
+					t.Fatalf("%s: the slice has %d requests, want %d", name, atSlice.Load(), n)
+				}
+			}
+		}
+		if c.reaches {
+			wait(int64(len(conns)))
+		}
+		for _, conn := range conns {
+			conn.Close()
+		}
+		wait(0)
+		if res, body := x.call(t, "GET", "/api/after", x.anaCookie, "", nil); res.StatusCode != 200 {
+			t.Errorf("%s: held against the slice: %d %s", name, res.StatusCode, body)
+		}
+	}
+	for start := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		_, body := x.call(t, "GET", "/metrics", "", "", nil)
+		if strings.Contains(body, "gateway_http_requests_in_flight 1\n") { // itself
+			break
+		}
+		if time.Since(start) > 20*time.Second {
+			t.Fatal("requests are left")
+		}
+	}
 }
 
 // A client that does not read holds nobody for long: the gateway's own answers

@@ -175,6 +175,8 @@ func TestForwardsAsReverseProxyDoes(t *testing.T) {
 	}
 	for name, answer := range answers {
 		t.Run("answer/"+name, func(t *testing.T) { compare(t, get, answer) })
+		// What is streamed goes through http.Transport.
+		t.Run("answer to a stream/"+name, func(t *testing.T) { compare(t, requests["chunks"], answer) })
 	}
 	for name, sent := range requests {
 		t.Run("request/"+name, func(t *testing.T) { compare(t, sent, plain) })
