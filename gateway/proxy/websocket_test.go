@@ -391,6 +391,17 @@ func TestRelayLosesNothing(t *testing.T) {
 
 // What a slice says instead of switching reaches the client as it is; what it
 // may not say does not.
+// raw answers with these bytes, and closes.
+func raw(answer string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			io.WriteString(conn, answer)
+			conn.Close()
+		}
+	}
+}
+
 func TestSliceThatDoesNotSwitch(t *testing.T) {
 	for _, tc := range []struct {
 		name   string
@@ -408,9 +419,26 @@ func TestSliceThatDoesNotSwitch(t *testing.T) {
 			}
 		}, 502},
 		{"closes", func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) }, 502},
+		{"half-sends", raw("HTTP/1.1 101 Switching Proto"), 502},
+		{"sends half a header", raw("HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgr"), 502},
+		{"sends a huge header", raw("HTTP/1.1 101 Switching Protocols\r\nX-A: " + strings.Repeat("x", 200_000) + "\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"), 502},
+		{"sends hints without end", raw(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", 1000)), 502},
+		{"says nothing of an upgrade", raw("HTTP/1.1 101 Switching Protocols\r\n\r\n"), 502},
+		{"is no HTTP", raw("SSH-2.0-OpenSSH_9.2\r\n"), 502},
+		{"stalls", func(w http.ResponseWriter, r *http.Request) {
+			conn, rw, err := http.NewResponseController(w).Hijack()
+			if err == nil {
+				io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n")
+				io.Copy(io.Discard, rw) // until the gateway gives up
+				conn.Close()
+			}
+		}, 504},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			b := setup(t, newFakeSlice(t, 7, tc.answer))
+			if tc.status == 504 {
+				b.proxy.slices.transports = newTransports(200 * time.Millisecond)
+			}
 			req, err := http.NewRequestWithContext(t.Context(), "GET", b.url+"/socket.io/", nil)
 			if err != nil {
 				t.Fatal(err)
