@@ -68,7 +68,8 @@ func TestSliceLife(t *testing.T) {
 	eventually(t, patience, func() (bool, string) {
 		_, metrics := p.get(t, "/metrics")
 		for _, want := range []string{"provisioner_leader 1\n", `provisioner_slices{state="assigned"} 1` + "\n", `provisioner_slices{state="warm"} 1` + "\n",
-			"provisioner_provision_seconds_count 3\n", `provisioner_step_seconds_count{step="create-database"} 4` + "\n"} {
+			"provisioner_provision_seconds_count 3\n", `provisioner_step_seconds_count{step="create-database"} 4` + "\n",
+			`provisioner_database_connections{state="idle"} `, "provisioner_database_connections_limit "} {
 			if !strings.Contains(metrics, want) {
 				return false, "metrics lack " + want
 			}
