@@ -69,7 +69,7 @@ type Store interface {
 	SessionsSeen(ctx context.Context, hashes [][32]byte) error
 
 	// SessionsServed returns those of the sessions that are valid and whose
-	// users' slices, where they have one, serve them.
+	// users' slices, where they have one, serve them; true for who has one.
 	SessionsServed(ctx context.Context, hashes [][32]byte) (map[[32]byte]bool, error)
 
 	// HasAdmin and CreateFirstAdmin serve EnsureAdmin.

@@ -602,6 +602,13 @@ func TestSocketsAreCheckedAfterAnInterruption(t *testing.T) {
 	one, two := b.dialEvents(t, ended), b.dialEvents(t, kept)
 	wantFrame(t, one, `{"state":"queued","position":1,"estimate_seconds":4}`)
 	wantFrame(t, two, `{"state":"queued","position":2,"estimate_seconds":8}`)
+	// A slice that was retired meanwhile is no more the user's; where they stand in
+	// the queue they go on being told.
+	keptHash, _ := platform.HashSessionToken(kept)
+	toSlice := make(chan int, 1)
+	if _, err := b.sockets.Add(sockets.Slice, keptHash, testUserID(2), func(code int) { toSlice <- code }); err != nil {
+		t.Fatal(err)
+	}
 	b.NotificationsDown()
 	hash, _ := platform.HashSessionToken(ended)
 	b.store.DeleteSession(t.Context(), hash, platform.AuditEntry{})
@@ -609,6 +616,14 @@ func TestSocketsAreCheckedAfterAnInterruption(t *testing.T) {
 	wantProblem(t, res, body, 401) // nothing is remembered meanwhile
 	b.NotificationsUp(t.Context())
 	wantClose(t, one, sockets.ClosePolicyViolation)
+	select {
+	case code := <-toSlice:
+		if code != sockets.ClosePolicyViolation {
+			t.Errorf("closed with %d", code)
+		}
+	default:
+		t.Error("a socket to a slice that is not the user's any more stays")
+	}
 	b.store.locked(func() { b.store.down = errors.New("down") })
 	b.NotificationsUp(t.Context()) // cannot be told: closed to be safe, by whoever notices first
 	if _, got, err := two.ReadMessage(); !websocket.IsCloseError(err, sockets.ClosePolicyViolation, websocket.CloseTryAgainLater) {

@@ -94,8 +94,12 @@ func (g *Gateway) recheckSockets(ctx context.Context) error {
 	defer cancel()
 	served, err := g.Store.SessionsServed(ctx, open)
 	for _, hash := range open {
-		if err != nil || !served[hash] {
+		hasSlice, valid := served[hash]
+		switch {
+		case err != nil || !valid:
 			g.sockets.CloseSession(hash)
+		case !hasSlice: // any more: what tells the user of the queue stays
+			g.sockets.CloseSliceOf(hash)
 		}
 	}
 	if err != nil {

@@ -189,7 +189,7 @@ func (s *memoryStore) SessionsServed(_ context.Context, hashes [][32]byte) (map[
 			return sl.UserID == user && sl.State != platform.SliceAssigned && sl.State != platform.SliceGone
 		})
 		if found && time.Now().Before(expiresAt) && !s.byID(user).Blocked && !stopped {
-			served[h] = true
+			served[h] = slices.ContainsFunc(s.slices, func(sl platform.Slice) bool { return sl.UserID == user && sl.State == platform.SliceAssigned })
 		}
 	}
 	return served, nil

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/auth"
 	"ipnoelp.io/platform/gateway/proxy"
 )
 
@@ -89,6 +90,9 @@ func TestAPITokens(t *testing.T) {
 		try("GET", "/api/chats", h, 401, "")
 	}
 	try("GET", "/api/chats", http.Header{"Authorization": {"Bearer " + full.Token, "Bearer " + read.Token}}, 401, "")
+	for _, odd := range [][]string{{"Basic eDp5", "Bearer " + full.Token}, {"Bearer"}, {"Bearer ", "Basic eDp5"}, {"bearer\tcrm_x"}} { // nor by the cookie beside it
+		try("GET", "/api/chats", http.Header{"Authorization": odd, "Cookie": {auth.CookieName + "=" + cookie}}, 401, "")
+	}
 	if res, body := b.call(t, "GET", "/api/chats", full.Token, "", nil); res.StatusCode != 401 {
 		t.Errorf("a token as a cookie: %d %s", res.StatusCode, body)
 	}

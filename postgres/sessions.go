@@ -88,18 +88,18 @@ func (s *GatewayStore) ListSessions(ctx context.Context, userID string) ([]platf
 
 // SessionsServed returns those of the sessions that have neither ended nor
 // expired, and whose users are not blocked and have a slice that serves them or
-// none.
+// none; true for who has one.
 func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (map[[32]byte]bool, error) {
 	keys := byteKeys(hashes)
 	rows, err := s.db.Query(ctx, `
-		SELECT s.token_hash
+		SELECT s.token_hash, sl.state IS NOT NULL
 		FROM gateway.sessions s
 		JOIN gateway.users u ON u.id = s.user_id AND u.blocked_at IS NULL
 		LEFT JOIN gateway.slices sl ON sl.user_id = s.user_id AND sl.state <> 'gone'
 		WHERE s.token_hash = ANY($1) AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval
 			AND (sl.state IS NULL OR sl.state = 'assigned')
 		UNION ALL
-		SELECT t.token_hash
+		SELECT t.token_hash, sl.state IS NOT NULL
 		FROM gateway.api_tokens t
 		JOIN gateway.users u ON u.id = t.user_id AND u.blocked_at IS NULL
 		LEFT JOIN gateway.slices sl ON sl.user_id = t.user_id AND sl.state <> 'gone'
@@ -112,10 +112,11 @@ func (s *GatewayStore) SessionsServed(ctx context.Context, hashes [][32]byte) (m
 	served := make(map[[32]byte]bool, len(hashes))
 	for rows.Next() {
 		var h []byte
-		if err := rows.Scan(&h); err != nil {
+		var hasSlice bool
+		if err := rows.Scan(&h, &hasSlice); err != nil {
 			return nil, fmt.Errorf("sessions served: %w", err)
 		}
-		served[[32]byte(h)] = true
+		served[[32]byte(h)] = hasSlice
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("sessions served: %w", err)

@@ -86,17 +86,20 @@ func (t Tenant) InvalidateUser(userID string) {
 // is no browser's: its cookies do not count.
 func apiToken(r *http.Request) (string, bool) {
 	values := r.Header["Authorization"]
-	if len(values) == 0 {
-		return "", false
+	for _, v := range values {
+		scheme, token := v, ""
+		if i := strings.IndexAny(v, " \t"); i >= 0 {
+			scheme, token = v[:i], strings.TrimSpace(v[i:])
+		}
+		if !strings.EqualFold(scheme, "Bearer") {
+			continue
+		}
+		if len(values) > 1 {
+			return "", true // which one?
+		}
+		return token, true
 	}
-	scheme, token, _ := strings.Cut(values[0], " ")
-	if !strings.EqualFold(scheme, "Bearer") {
-		return "", false
-	}
-	if len(values) > 1 {
-		return "", true // which one?
-	}
-	return strings.TrimSpace(token), true
+	return "", false
 }
 
 func (s *Service) registerTokens(r gin.IRouter) {

@@ -90,6 +90,12 @@ func (r *Registry) CloseSession(session [32]byte) {
 	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.session == session })
 }
 
+// CloseSliceOf closes the sockets of a session that lead to a slice which its user
+// has no more.
+func (r *Registry) CloseSliceOf(session [32]byte) {
+	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.session == session && s.kind == Slice })
+}
+
 // CloseSlice closes the sockets between a user and their slice. Those that tell
 // the user what becomes of the slice stay open.
 func (r *Registry) CloseSlice(user string) {

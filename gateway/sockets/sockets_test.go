@@ -120,10 +120,12 @@ func TestWhatIsClosed(t *testing.T) {
 		close func(*Registry)
 		want  []bool
 	}{
-		"session": {func(r *Registry) { r.CloseSession([32]byte([]byte(fmt.Sprintf("%-32s", "a1")))) }, []bool{true, true, false, false}},
-		"slice":   {func(r *Registry) { r.CloseSlice("ana") }, []bool{true, false, true, false}},
-		"user":    {func(r *Registry) { r.CloseUser("ana") }, []bool{true, true, true, false}},
-		"nobody":  {func(r *Registry) { r.CloseSlice("zoe") }, []bool{false, false, false, false}},
+		"session":            {func(r *Registry) { r.CloseSession([32]byte([]byte(fmt.Sprintf("%-32s", "a1")))) }, []bool{true, true, false, false}},
+		"slice":              {func(r *Registry) { r.CloseSlice("ana") }, []bool{true, false, true, false}},
+		"user":               {func(r *Registry) { r.CloseUser("ana") }, []bool{true, true, true, false}},
+		"slice of a session": {func(r *Registry) { r.CloseSliceOf([32]byte([]byte(fmt.Sprintf("%-32s", "a1")))) }, []bool{true, false, false, false}},
+
+		"nobody": {func(r *Registry) { r.CloseSlice("zoe") }, []bool{false, false, false, false}},
 	} {
 		r := NewRegistry()
 		got := make([]int, len(all))
