@@ -87,13 +87,13 @@ func (r *Registry) Remove(s *Socket) {
 
 // CloseSession closes the sockets of a session that ended.
 func (r *Registry) CloseSession(session [32]byte) {
-	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.session == session })
+	r.closeWhere(func(s *Socket) bool { return s.session == session })
 }
 
 // CloseSliceOf closes the sockets of a session that lead to a slice which its user
 // has no more.
 func (r *Registry) CloseSliceOf(session [32]byte) {
-	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.session == session && s.kind == Slice })
+	r.closeWhere(func(s *Socket) bool { return s.session == session && s.kind == Slice })
 }
 
 // CloseSlice closes the sockets between a user and their slice. Those that tell
@@ -103,13 +103,13 @@ func (r *Registry) CloseSlice(user string) {
 	none := r.perUser[user] == 0
 	r.mu.Unlock()
 	if !none {
-		r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.user == user && s.kind == Slice })
+		r.closeWhere(func(s *Socket) bool { return s.user == user && s.kind == Slice })
 	}
 }
 
 // CloseUser closes all sockets of a user who was blocked or deleted.
 func (r *Registry) CloseUser(user string) {
-	r.closeWhere(ClosePolicyViolation, func(s *Socket) bool { return s.user == user })
+	r.closeWhere(func(s *Socket) bool { return s.user == user })
 }
 
 // drainStep is the longest pause between two sockets that are drained: a few
@@ -166,12 +166,12 @@ func (r *Registry) Len() int {
 }
 
 // closeWhere closes side by side: one slow client delays no other.
-func (r *Registry) closeWhere(code int, match func(*Socket) bool) {
+func (r *Registry) closeWhere(match func(*Socket) bool) {
 	var wg sync.WaitGroup
 	r.mu.Lock()
 	for s := range r.open {
 		if match(s) {
-			wg.Go(func() { s.close(code) })
+			wg.Go(func() { s.close(ClosePolicyViolation) })
 		}
 	}
 	r.mu.Unlock()

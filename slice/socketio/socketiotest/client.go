@@ -45,7 +45,7 @@ func Install(t testing.TB) string {
 			t.Fatal(err)
 		}
 	}
-	cmd := exec.Command("npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
+	cmd := exec.CommandContext(t.Context(), "npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts")
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("this test needs Node and npm, and socket.io-client from its registry: %v\n%s", err, out)
