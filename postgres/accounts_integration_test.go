@@ -336,7 +336,7 @@ func TestIdleSessionsEnd(t *testing.T) {
 	if _, _, err := b.store.Session(t.Context(), h); platform.CodeOf(err) != platform.ErrNotFound {
 		t.Errorf("idle session: %v", err)
 	}
-	if served, err := b.store.SessionsServed(t.Context(), [][32]byte{h}); err != nil || served[h] {
+	if served, err := b.store.SessionsServed(t.Context(), [][32]byte{h}); err != nil || len(served) != 0 {
 		t.Errorf("served %v, %v", served, err)
 	}
 	if n, err := b.store.DeleteExpiredSessions(t.Context()); err != nil || n != 1 {

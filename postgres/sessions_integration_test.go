@@ -35,7 +35,7 @@ func TestSessionsEndAndExpire(t *testing.T) {
 		}
 	}
 	served, err := b.store.SessionsServed(t.Context(), [][32]byte{live, expired, ended})
-	if err != nil || len(served) != 1 || !served[live] {
+	if hasSlice, valid := served[live]; err != nil || len(served) != 1 || !valid || hasSlice {
 		t.Errorf("sessions served %v, %v; want the live one", served, err)
 	}
 	if n, err := b.store.DeleteExpiredSessions(t.Context()); err != nil || n != 1 {

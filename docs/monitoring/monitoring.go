@@ -18,3 +18,9 @@ var Scrapes []byte
 //
 //go:embed dashboard.json
 var Dashboard []byte
+
+// NomadMetrics are those of Nomad's own that the files use: what it measures of
+// each allocation, in bytes and MHz.
+func NomadMetrics() []string {
+	return []string{"nomad_client_allocs_memory_usage", "nomad_client_allocs_cpu_total_ticks"}
+}

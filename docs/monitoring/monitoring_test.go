@@ -47,6 +47,9 @@ func existing(t *testing.T) map[string]map[string]bool {
 		ofProvisioner.Describe(descriptions)
 		httpapi.DescribeMetrics(descriptions)
 	}()
+	for _, name := range monitoring.NomadMetrics() {
+		names[name] = map[string]bool{"namespace": true}
+	}
 	parts := regexp.MustCompile(`fqName: "([^"]+)".*variableLabels: \{([^}]*)\}`)
 	for d := range descriptions {
 		part := parts.FindStringSubmatch(d.String())
