@@ -164,12 +164,8 @@ func TestSlowClients(t *testing.T) {
 				tc.raw = strings.ReplaceAll(tc.raw, "ANA", auth.CookieName+"="+b.signUp(t, "ana@example.com"))
 			}
 			synctest.Test(t, func(t *testing.T) {
-				l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
-				srv, clients := g.newServer(l)
-				served := make(chan struct{})
-				go func() { defer close(served); srv.Serve(clients) }()
-				client, server := net.Pipe()
-				l.conns <- server
+				client, stop := servePipe(g)
+				defer stop()
 				start := time.Now()
 				go io.WriteString(client, tc.raw)
 				got, _ := io.ReadAll(client)
@@ -180,11 +176,24 @@ func TestSlowClients(t *testing.T) {
 				if tc.status != 0 && !strings.HasPrefix(string(got), fmt.Sprintf("HTTP/1.1 %d ", tc.status)) {
 					t.Errorf("answer %.100q, want %d", got, tc.status)
 				}
-				client.Close()
-				srv.Close()
-				<-served
 			})
 		})
+	}
+}
+
+// servePipe has the gateway serve one client over a pipe, which keeps the time of
+// a synctest bubble. stop ends both.
+func servePipe(g *Gateway) (client net.Conn, stop func()) {
+	l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
+	srv, clients := g.newServer(l)
+	served := make(chan struct{})
+	go func() { defer close(served); srv.Serve(clients) }()
+	client, server := net.Pipe()
+	l.conns <- server
+	return client, func() {
+		client.Close()
+		srv.Close()
+		<-served
 	}
 }
 
@@ -339,20 +348,13 @@ func TestClientThatDoesNotRead(t *testing.T) {
 	for _, target := range []string{"/openapi.json", "/healthz", "/auth/me", "/admin/pool"} {
 		g := setup(t).Gateway
 		synctest.Test(t, func(t *testing.T) {
-			l := &pipeListener{conns: make(chan net.Conn, 1), done: make(chan struct{})}
-			srv, clients := g.newServer(l)
-			served := make(chan struct{})
-			go func() { defer close(served); srv.Serve(clients) }()
-			client, server := net.Pipe()
-			l.conns <- server
+			client, stop := servePipe(g)
+			defer stop()
 			io.WriteString(client, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n")
 			time.Sleep(61 * time.Second)
 			if got, _ := io.ReadAll(client); len(got) != 0 {
 				t.Errorf("%s: after a minute it still answers: %.60q", target, got)
 			}
-			client.Close()
-			srv.Close()
-			<-served
 		})
 	}
 }

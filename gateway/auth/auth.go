@@ -152,8 +152,9 @@ func (s *Service) signUp(c *gin.Context) {
 	s.answer(w, r, http.StatusCreated, &Identity{Session: start.TokenHash, User: user, Slice: slice})
 }
 
-// checkFree returns an ErrConflict if there is an account with this address. Who hears that often from one network is told nothing more
-// for a while, of free addresses neither; who signs up new people is not slowed.
+// checkFree returns an ErrConflict if there is an account with this address. Who
+// hears that often from one network is told nothing more for a while, of free
+// addresses neither; who signs up new people is not slowed.
 func (s *Service) checkFree(w http.ResponseWriter, r *http.Request, email string) error {
 	li := limit{"taken|" + network(request.From(r.Context()).ClientAddr), 20, 30 * time.Second}
 	if err := s.take(w, li); err != nil {

@@ -29,9 +29,9 @@ func upgradeEcho(w http.ResponseWriter, r *http.Request) {
 	io.Copy(conn, rw)
 }
 
-// dialWebSocket switches protocols as a client would and returns the raw
+// sendUpgrade asks for a WebSocket with these header lines besides, and returns the
 // connection.
-func dialWebSocket(t *testing.T, b *testBundle, user, early string) (net.Conn, *bufio.Reader) {
+func sendUpgrade(t *testing.T, b *testBundle, lines string) net.Conn {
 	t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
 	if err != nil {
@@ -39,7 +39,19 @@ func dialWebSocket(t *testing.T, b *testBundle, user, early string) (net.Conn, *
 	}
 	t.Cleanup(func() { conn.Close() })
 	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "GET /socket.io/?transport=websocket HTTP/1.1\r\nHost: app.example.com\r\nOrigin: https://app.example.com\r\nCookie: %s=%s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n\r\n%s", auth.CookieName, user, early)
+	io.WriteString(conn, "GET /socket.io/?transport=websocket HTTP/1.1\r\nHost: app.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+lines+"\r\n")
+	return conn
+}
+
+// cookieOf is the line that says who somebody is.
+func cookieOf(user string) string { return "Cookie: " + auth.CookieName + "=" + user + "\r\n" }
+
+// dialWebSocket switches protocols as a client would and returns the raw
+// connection.
+func dialWebSocket(t *testing.T, b *testBundle, user, early string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn := sendUpgrade(t, b, "Origin: https://app.example.com\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: x3JJHMbDL1EzLkh9GBhXDw==\r\n"+cookieOf(user))
+	io.WriteString(conn, early)
 	br := bufio.NewReader(conn)
 	res, err := http.ReadResponse(br, nil)
 	if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
@@ -100,12 +112,7 @@ func TestWebSocketToAReusedPort(t *testing.T) {
 		b.resolver.mu.Lock()
 		b.resolver.table[7] = addr
 		b.resolver.mu.Unlock()
-		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
-		fmt.Fprintf(conn, "GET /socket.io/ HTTP/1.1\r\nHost: x\r\nCookie: %s=ana\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", auth.CookieName)
+		conn := sendUpgrade(t, b, cookieOf("ana"))
 		line, err := bufio.NewReader(conn).ReadString('\n')
 		if err != nil || !strings.HasPrefix(line, "HTTP/1.1 101 ") {
 			t.Errorf("%s: %q, %v", name, line, err)
@@ -129,13 +136,7 @@ func TestWebSocketOfASessionThatEnds(t *testing.T) {
 		upgradeEcho(w, r)
 	})
 	b = setup(t, seven)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "GET /socket.io/ HTTP/1.1\r\nHost: x\r\nCookie: %s=ana\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", auth.CookieName)
+	conn := sendUpgrade(t, b, cookieOf("ana"))
 	if got, _ := io.ReadAll(conn); len(got) != 0 {
 		t.Errorf("got %q", got)
 	}
@@ -156,19 +157,14 @@ func TestWebSocketsAskWhoAndWhereFrom(t *testing.T) {
 		{"", "", 401}, {"nobody", "", 401}, {"queued", "", 503}, {"held", "", 503}, {"suspended", "", 503}, {"retiring", "", 503},
 		{"ana", "https://evil.example.com", 403}, {"ana", "null", 403}, {"ana", "http://app.example.com", 403}, {"ana", "https://app.example.com", 101},
 	} {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		conn.SetDeadline(time.Now().Add(10 * time.Second))
-		io.WriteString(conn, "GET /socket.io/ HTTP/1.1\r\nHost: app.example.com\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n")
+		var lines string
 		if c.user != "" {
-			fmt.Fprintf(conn, "Cookie: %s=%s\r\n", auth.CookieName, c.user)
+			lines += cookieOf(c.user)
 		}
 		if c.origin != "" {
-			fmt.Fprintf(conn, "Origin: %s\r\n", c.origin)
+			lines += "Origin: " + c.origin + "\r\n"
 		}
-		io.WriteString(conn, "\r\n")
+		conn := sendUpgrade(t, b, lines)
 		line, err := bufio.NewReader(conn).ReadString('\n')
 		if err != nil || !strings.HasPrefix(line, fmt.Sprintf("HTTP/1.1 %d ", c.status)) {
 			t.Errorf("%q from %q: %q, %v; want %d", c.user, c.origin, line, err, c.status)
@@ -210,13 +206,7 @@ func TestSwitchSetsNoSession(t *testing.T) {
 			"Set-Cookie: "+auth.CookieName+"=stolen; Path=/; Secure\r\nSet-Cookie: io=1\r\n\r\n")
 	})
 	b := setup(t, seven)
-	conn, err := net.Dial("tcp", strings.TrimPrefix(b.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	fmt.Fprintf(conn, "GET /socket.io/ HTTP/1.1\r\nHost: x\r\nCookie: %s=ana\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", auth.CookieName)
+	conn := sendUpgrade(t, b, cookieOf("ana"))
 	head, _ := io.ReadAll(conn)
 	if !strings.HasPrefix(string(head), "HTTP/1.1 101 ") || strings.Contains(string(head), "stolen") || !strings.Contains(strings.ToLower(string(head)), "x-request-id: request-1") {
 		t.Errorf("the switch: %s", head)
