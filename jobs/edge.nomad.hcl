@@ -26,6 +26,12 @@ variable "https_port" {
   default = 443
 }
 
+variable "memory_max" {
+  type        = number
+  default     = 512
+  description = "MiB: 14 for each change of the gateways in the last ten minutes, 1 for every 20 sockets"
+}
+
 variable "demo" {
   type        = bool
   default     = false
@@ -156,8 +162,9 @@ job "edge" {
       }
 
       resources {
-        cpu    = 300
-        memory = 64
+        cpu        = 300
+        memory     = 128
+        memory_max = var.memory_max
       }
     }
   }

@@ -4,7 +4,9 @@ package e2e
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -134,7 +136,7 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer stop()
-	var requests, reconnects atomic.Int64
+	var requests, reconnects, slow atomic.Int64
 	for range 4 {
 		browser := b.browser(t, u)
 		wg.Go(func() {
@@ -156,7 +158,19 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for range 4 {
+	// What takes its time: an upload, and long polls.
+	uploads, polls := b.browser(t, u), b.browser(t, u)
+	wg.Go(func() {
+		for ctx.Err() == nil {
+			a, err := uploads.try(context.WithoutCancel(ctx), "POST", "/api/chats/1@c.us/read", &drip{left: 30})
+			if err != nil || a.status != 400 { // blanks only: the slice read it to the end
+				t.Errorf("upload: %d %s, %v; want 400", a.status, a.body, err)
+			}
+			slow.Add(1)
+		}
+	})
+	wg.Go(func() { polls.poll(ctx, t, &slow) })
+	for range 24 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
 				conn, res, err := u.dialSocketIO(nil)
@@ -221,10 +235,57 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 	}
 	stop()
 	wg.Wait()
-	if replaced != 2 || requests.Load() < 100 || reconnects.Load() < 4 {
-		t.Errorf("%d gateways replaced, %d requests, %d reconnects", replaced, requests.Load(), reconnects.Load())
+	if replaced != 2 || requests.Load() < 100 || reconnects.Load() < 24 || slow.Load() < 4 {
+		t.Errorf("%d gateways replaced, %d requests, %d slow ones, %d reconnects", replaced, requests.Load(), slow.Load(), reconnects.Load())
 	}
-	t.Logf("%d requests, %d reconnects", requests.Load(), reconnects.Load())
+	t.Logf("%d requests, %d slow ones, %d reconnects", requests.Load(), slow.Load(), reconnects.Load())
+}
+
+// drip is a body that takes a fifth of a second for each byte.
+type drip struct{ left int }
+
+func (d *drip) Read(p []byte) (int, error) {
+	if d.left == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(200 * time.Millisecond)
+	d.left--
+	p[0] = ' '
+	return 1, nil
+}
+
+// poll keeps one Engine.IO session of long polls until ctx ends: no poll fails,
+// whichever gateway it meets.
+func (c *client) poll(ctx context.Context, t *testing.T, done *atomic.Int64) {
+	ask := func(method, query string, body any) string {
+		a, err := c.try(ctx, method, "/socket.io/?EIO=4&transport=polling"+query, body, "Content-Type", "text/plain;charset=UTF-8")
+		if ctx.Err() == nil && (err != nil || a.status != 200) {
+			t.Errorf("%s of a poll: %d %s, %v", method, a.status, a.body, err)
+		}
+		return string(a.body)
+	}
+	var opened struct{ SID string }
+	if err := json.Unmarshal([]byte(strings.TrimPrefix(ask("GET", "", nil), "0")), &opened); err != nil {
+		t.Errorf("open: %v", err)
+		return
+	}
+	session := "&sid=" + opened.SID
+	ask("POST", session, "40")
+	for ctx.Err() == nil {
+		for packet := range strings.SplitSeq(ask("GET", session, nil), "\x1e") {
+			switch packet {
+			case "2": // a ping
+				ask("POST", session, "3")
+			case "1", "6": // closed, or another poll took its place
+				t.Errorf("packet %q", packet)
+				return
+			}
+		}
+		done.Add(1)
+		if t.Failed() {
+			return
+		}
+	}
 }
 
 // Without Consul for a minute, slices that the gateways know stay reachable.

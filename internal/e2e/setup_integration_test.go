@@ -124,6 +124,8 @@ func (c *client) try(ctx context.Context, method, path string, body any, header 
 	case nil:
 	case string:
 		r = strings.NewReader(b)
+	case io.Reader:
+		r = b
 	default:
 		j, err := json.Marshal(b)
 		if err != nil {
