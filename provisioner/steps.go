@@ -72,12 +72,13 @@ type step struct {
 
 func (p *Provisioner) steps(ctx context.Context, steps ...step) error {
 	for _, s := range steps {
+		failures := p.metrics.stepFailures.WithLabelValues(s.name) // zero before the first
 		start := time.Now()
 		ctx, span := tracing.Start(ctx, p.opts.Tracer, s.name)
 		err := s.do(ctx)
 		tracing.End(span, err)
 		if err != nil {
-			p.metrics.stepFailures.WithLabelValues(s.name).Inc()
+			failures.Inc()
 			return err
 		}
 		p.metrics.stepSeconds.WithLabelValues(s.name).Observe(time.Since(start).Seconds())

@@ -214,7 +214,8 @@ func TestASlicesMetricsArrive(t *testing.T) {
 	}
 }
 
-// Alerts and dashboard name no job that is not scraped.
+// Alerts and dashboard name no job that is not scraped, and somebody is told when
+// one of them has no targets.
 func TestJobsInExpressionsAreScraped(t *testing.T) {
 	all := scrapes(t)
 	for _, m := range regexp.MustCompile(`job=~?\\?"([^"\\]+)`).FindAllStringSubmatch(string(monitoring.Alerts)+string(monitoring.Dashboard), -1) {
@@ -222,6 +223,11 @@ func TestJobsInExpressionsAreScraped(t *testing.T) {
 			if _, ok := all[name]; !ok {
 				t.Errorf("there is no scrape %s", name)
 			}
+		}
+	}
+	for name := range all {
+		if !strings.Contains(string(monitoring.Alerts), fmt.Sprintf("absent(up{job=%q})", name)) {
+			t.Errorf("nobody is told that %s has no targets", name)
 		}
 	}
 }

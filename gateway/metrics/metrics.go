@@ -15,14 +15,14 @@ type Metrics struct {
 	InFlight prometheus.Gauge
 	answers  *answers
 
-	SignUps      *prometheus.CounterVec // result: hit, queued
+	SignUps      *prometheus.CounterVec
 	QueueServed  prometheus.Counter
-	HashSeconds  prometheus.Histogram   // waiting for a slot included
-	SessionCache *prometheus.CounterVec // result: hit, miss
-	Retries      *prometheus.CounterVec // reason: dial, misdirected
+	HashSeconds  prometheus.Histogram // waiting for a slot included
+	SessionCache *prometheus.CounterVec
+	Retries      *prometheus.CounterVec
 	ListenerUp   prometheus.Gauge
-	Mails        *prometheus.CounterVec // result: sent, retried, given_up, dropped
-	LogIns       *prometheus.CounterVec // result: ok, wrong, throttled
+	Mails        *prometheus.CounterVec
+	LogIns       *prometheus.CounterVec
 }
 
 // New returns metrics; sockets says how many are open now.
@@ -33,15 +33,21 @@ func New(sockets func() int) *Metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "gateway_sockets_open", Help: "WebSockets that are open now.",
 	}, func() float64 { return float64(sockets()) })
+	// From zero on: who counts by increase() would miss the first of each.
+	counted := func(name, help, label string, values ...string) *prometheus.CounterVec {
+		v := f.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, []string{label})
+		for _, value := range values {
+			v.WithLabelValues(value)
+		}
+		return v
+	}
 	return &Metrics{
 		Registry: reg,
 		answers:  newAnswers(f),
 		InFlight: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_http_requests_in_flight", Help: "Requests being served, upgraded connections included.",
 		}),
-		SignUps: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_sign_ups_total", Help: "Sign-ups, by whether a warm slice was there.",
-		}, []string{"result"}),
+		SignUps: counted("gateway_sign_ups_total", "Sign-ups, by whether a warm slice was there.", "result", "hit", "queued"),
 		QueueServed: f.NewCounter(prometheus.CounterOpts{
 			Name: "gateway_queue_served_total", Help: "Waiting users given a slice by this gateway.",
 		}),
@@ -49,18 +55,10 @@ func New(sockets func() int) *Metrics {
 			Name: "gateway_password_hash_seconds", Help: "Time to hash a password, waiting for a slot included.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
-		SessionCache: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_session_cache_total", Help: "Session look-ups, by whether the cache had it.",
-		}, []string{"result"}),
-		Retries: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_slice_retries_total", Help: "Requests sent again to another address of their slice, by reason.",
-		}, []string{"reason"}),
-		Mails: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_mails_total", Help: "Attempts to send a mail, by what became of them.",
-		}, []string{"result"}),
-		LogIns: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "gateway_log_ins_total", Help: "Attempts to log in, by result.",
-		}, []string{"result"}),
+		SessionCache: counted("gateway_session_cache_total", "Session look-ups, by whether the cache had it.", "result", "hit", "miss"),
+		Retries:      counted("gateway_slice_retries_total", "Requests sent again to another address of their slice, by reason.", "reason", "dial", "misdirected"),
+		Mails:        counted("gateway_mails_total", "Attempts to send a mail, by what became of them.", "result", "sent", "retried", "given_up", "dropped"),
+		LogIns:       counted("gateway_log_ins_total", "Attempts to log in, by result.", "result", "ok", "wrong", "throttled"),
 		ListenerUp: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_notifications_up", Help: "1 while database notifications arrive and the session cache is in use.",
 		}),
