@@ -22,9 +22,10 @@ func every(ctx context.Context, d time.Duration, f func()) {
 	}
 }
 
-// expire removes what is over: sessions, tokens, mails, accounts.
+// expire removes what is over: sessions, tokens, mails, accounts. It begins at
+// once: gateways may be replaced more often than it comes round.
 func (g *Gateway) expire(ctx context.Context) {
-	every(ctx, expireEvery, func() {
+	remove := func() {
 		ctx, cancel := context.WithTimeout(ctx, expireTimeout)
 		defer cancel()
 		n, err := g.Store.DeleteExpiredSessions(ctx)
@@ -38,7 +39,9 @@ func (g *Gateway) expire(ctx context.Context) {
 			g.Log.Error("old mails were not deleted", "error", err)
 		}
 		g.deleteDueUsers(ctx)
-	})
+	}
+	remove()
+	every(ctx, expireEvery, remove)
 }
 
 // deleteDueUsers deletes the accounts of those who asked for it, and did not

@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -16,6 +18,7 @@ import (
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/gateway/downstream"
 	"ipnoelp.io/platform/gateway/metrics"
 	"ipnoelp.io/platform/gateway/request"
 	"ipnoelp.io/platform/gateway/sockets"
@@ -195,7 +198,7 @@ func setupWith(t testing.TB, limits Limits, slices ...*fakeSlice) *testBundle {
 		PublicURL: public, Auth: b.auth, Resolver: b.resolver, Origins: origins,
 		Sockets: b.sockets, Limits: limits, Metrics: metrics.New(b.sockets.Len), Log: slog.New(slog.DiscardHandler),
 	})
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	srv := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		info := &request.Info{ID: "request-1", ClientAddr: "192.0.2.1"}
 		w.Header().Set(platform.HeaderRequestID, info.ID)
 		detached := false
@@ -208,11 +211,30 @@ func setupWith(t testing.TB, limits Limits, slices ...*fakeSlice) *testBundle {
 				b.infos <- info
 			}
 		}()
-		p.ServeHTTP(w, r.WithContext(request.With(r.Context(), info)))
+		p.ServeHTTP(detaching{w}, r.WithContext(request.With(r.Context(), info)))
 	}))
-	t.Cleanup(func() { srv.Close(); p.Close() })
+	// As in the gateway: plain requests do not come to net/http.
+	clients := downstream.NewListener(srv.Listener, srv.Config, "/api/", "/socket.io/")
+	srv.Listener = clients
+	srv.Start()
+	watching, stop := context.WithCancel(context.Background())
+	go clients.Watch(watching)
+	t.Cleanup(func() { srv.Close(); p.Close(); stop() })
 	b.url, b.proxy = srv.URL, p
 	return b
+}
+
+// detaching is an answer whose connection leaves the listener when it is taken.
+type detaching struct{ http.ResponseWriter }
+
+func (d detaching) Unwrap() http.ResponseWriter { return d.ResponseWriter }
+
+func (d detaching) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(d.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	return downstream.Detach(conn), rw, nil
 }
 
 // do sends a request as a user.

@@ -198,6 +198,19 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 		})
 	}
 
+	replaced := b.replaceGateways(t)
+	stop()
+	wg.Wait()
+	if replaced != 2 || requests.Load() < 100 || reconnects.Load() < 24 || slow.Load() < 4 {
+		t.Errorf("%d gateways replaced, %d requests, %d slow ones, %d reconnects", replaced, requests.Load(), slow.Load(), reconnects.Load())
+	}
+	t.Logf("%d requests, %d slow ones, %d reconnects", requests.Load(), slow.Load(), reconnects.Load())
+}
+
+// replaceGateways stops one gateway after the other, each when the one before has
+// a successor, and returns how many.
+func (b *bundle) replaceGateways(t *testing.T) int {
+	t.Helper()
 	allocs, _, err := b.Nomad().Jobs().Allocations("gateway", false, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -233,12 +246,7 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 			return nil
 		})
 	}
-	stop()
-	wg.Wait()
-	if replaced != 2 || requests.Load() < 100 || reconnects.Load() < 24 || slow.Load() < 4 {
-		t.Errorf("%d gateways replaced, %d requests, %d slow ones, %d reconnects", replaced, requests.Load(), slow.Load(), reconnects.Load())
-	}
-	t.Logf("%d requests, %d slow ones, %d reconnects", requests.Load(), slow.Load(), reconnects.Load())
+	return replaced
 }
 
 // drip is a body that takes a fifth of a second for each byte.
