@@ -15,6 +15,7 @@ type MailKind string
 
 const (
 	MailVerifyEmail     MailKind = "verify_email"     // with a token: proves the account's address
+	MailSignUp          MailKind = "sign_up"          // with a token, to an address that may have an account
 	MailChangeEmail     MailKind = "change_email"     // with a token, to the new address
 	MailResetPassword   MailKind = "reset_password"   // with a token
 	MailEmailChanged    MailKind = "email_changed"    // to the old address
@@ -38,6 +39,7 @@ type QueuedMail struct {
 	Attempts  int // this one included
 
 	DeletionAt time.Time // of the user's account; zero unless they asked for it
+	HasAccount bool      // there is an account with the recipient's address; of MailSignUp only
 }
 
 // How long the tokens in mails are good.
@@ -50,7 +52,7 @@ const (
 // has none.
 func (k MailKind) TokenLifetime() time.Duration {
 	switch k {
-	case MailVerifyEmail, MailChangeEmail:
+	case MailVerifyEmail, MailChangeEmail, MailSignUp:
 		return VerifyEmailLifetime
 	case MailResetPassword:
 		return ResetPasswordLifetime

@@ -10,6 +10,10 @@ type Settings struct {
 	Currency   string `json:"currency"`    // ISO 4217
 
 	DeletionGraceDays int `json:"deletion_grace_days"` // between a user's wish and the deletion of the account
+
+	// SignUpByMail has a sign-up begin with a mail: nobody but the owner of an
+	// address learns then whether it has an account.
+	SignUpByMail bool `json:"sign_up_by_mail"`
 }
 
 const (

@@ -65,6 +65,69 @@ func (b *testBundle) want(t *testing.T, status int, method, path, cookie, body s
 
 func tokenBody(token, more string) string { return fmt.Sprintf(`{"token":%q%s}`, token, more) }
 
+// Where admins want it so, nobody but the owner of an address learns whether it has
+// an account: the answers are the same, and mails say it.
+func TestSignUpByMail(t *testing.T) {
+	b, box := setupAccounts(t)
+	admin := b.admin(t)
+	b.signUp(t, "taken@example.com")
+	box.next(t, "taken@example.com", "Confirm")
+	way := func() string { _, body := b.call(t, "GET", "/auth/signup", "", "", nil); return body }
+	if got := way(); !strings.Contains(got, `"by_mail":false`) {
+		t.Errorf("before: %s", got)
+	}
+	b.want(t, 403, "POST", "/auth/signup/mail", "", `{"email":"ana@example.com"}`)
+	b.want(t, 200, "PATCH", "/admin/settings", admin, `{"sign_up_by_mail":true}`)
+	if got := way(); !strings.Contains(got, `"by_mail":true`) {
+		t.Errorf("after: %s", got)
+	}
+
+	var refused []string
+	for _, email := range []string{"taken@example.com", "ana@example.com"} {
+		res, body := b.call(t, "POST", "/auth/signup", "", `{"email":"`+email+`","password":"correct horse battery"}`, http.Header{"X-Request-Id": {"0123456789abcdef"}})
+		if res.StatusCode != 403 {
+			t.Errorf("%s at once: %d %s", email, res.StatusCode, body)
+		}
+		refused = append(refused, regexp.MustCompile(`"request_id":"[^"]*"`).ReplaceAllString(body, ""))
+		res, body = b.call(t, "POST", "/auth/signup/mail", "", `{"email":"`+email+`"}`, nil)
+		if res.StatusCode != 202 || body != "" || len(res.Cookies()) > 0 {
+			t.Errorf("%s by mail: %d %q", email, res.StatusCode, body)
+		}
+	}
+	if refused[0] != refused[1] {
+		t.Errorf("%s for a taken address, %s for a free one", refused[0], refused[1])
+	}
+	if token := box.next(t, "taken@example.com", "You have an account already"); token != "" {
+		t.Error("a link to sign up, for an address that has an account")
+	}
+	token := box.next(t, "ana@example.com", "Go on with your sign-up")
+
+	b.want(t, 400, "POST", "/auth/signup/mail", "", `{"email":"ana"}`)
+	b.want(t, 400, "POST", "/auth/signup/confirm", "", tokenBody(token, `,"password":"short"`))
+	b.want(t, 400, "POST", "/auth/signup/confirm", "", tokenBody(token, `,"password":"ana@example.com"`))
+	b.want(t, 404, "POST", "/auth/signup/confirm", "", tokenBody(platform.NewSessionToken(), `,"password":"correct horse battery"`))
+	res := b.want(t, 201, "POST", "/auth/signup/confirm", "", tokenBody(token, `,"password":"correct horse battery"`))
+	_, body := b.call(t, "GET", "/auth/me", sessionCookie(t, res), "", nil)
+	if !strings.Contains(body, `"email":"ana@example.com"`) || !strings.Contains(body, `"email_verified":true`) {
+		t.Errorf("me: %s", body)
+	}
+	b.want(t, 404, "POST", "/auth/signup/confirm", "", tokenBody(token, `,"password":"correct horse battery"`))
+	b.want(t, 200, "POST", "/auth/login", "", `{"email":"ana@example.com","password":"correct horse battery"}`)
+
+	// Who asks too often is not told, and nobody gets more mails.
+	for range 5 {
+		b.want(t, 202, "POST", "/auth/signup/mail", "", `{"email":"often@example.com"}`)
+	}
+	for range 3 {
+		box.next(t, "often@example.com", "Go on")
+	}
+	select {
+	case mail := <-box.got:
+		t.Errorf("one more mail: %+v", mail)
+	case <-time.After(3 * time.Second):
+	}
+}
+
 func TestEmailIsVerified(t *testing.T) {
 	b, box := setupAccounts(t)
 	cookie := b.signUp(t, "ana@example.com")

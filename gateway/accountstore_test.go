@@ -63,6 +63,10 @@ func (s *memoryStore) useToken(hash [32]byte, purposes ...platform.MailKind) (pl
 	if o := s.byEmail(t.Email); t.Purpose == platform.MailChangeEmail && o != nil && o.ID != t.User.ID {
 		return t, platform.Errorf(platform.ErrConflict, "taken")
 	}
+	delete(s.tokens, hash)
+	if t.Purpose == platform.MailSignUp { // nobody's
+		return t, nil
+	}
 	t.User = s.byID(t.User.ID).User
 	for h, o := range s.tokens {
 		if o.User.ID == t.User.ID && o.Purpose == t.Purpose {
@@ -124,7 +128,11 @@ func (s *memoryStore) AccountToken(_ context.Context, hash [32]byte) (platform.A
 	if s.down != nil {
 		return platform.AccountToken{}, s.down
 	}
-	return s.token(hash)
+	t, err := s.token(hash)
+	if err == nil && t.Purpose == platform.MailSignUp {
+		return platform.AccountToken{}, platform.Errorf(platform.ErrNotFound, "no user's token")
+	}
+	return t, err
 }
 
 func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.AuditEntry) (platform.User, error) {
@@ -281,6 +289,7 @@ func (s *memoryStore) DueMails(_ context.Context, limit int, _ time.Duration) ([
 		if m := &s.mails[i]; !m.over && m.Attempts == 0 && len(due) < limit {
 			m.Attempts++
 			m.DeletionAt = s.byID(m.userID).DeletionAt
+			m.HasAccount = m.Kind == platform.MailSignUp && s.byEmail(m.Recipient) != nil
 			due = append(due, m.QueuedMail)
 		}
 	}

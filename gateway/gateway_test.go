@@ -260,7 +260,7 @@ func TestBadInputChangesNothing(t *testing.T) {
 		{"no session", "GET", "/auth/me", "", "", nil, 401, nil},
 		{"made-up session", "GET", "/auth/me", platform.NewSessionToken(), "", nil, 401, nil},
 		{"malformed session", "GET", "/auth/me", "x", "", nil, 401, nil},
-		{"wrong method", "GET", "/auth/signup", "", "", nil, 405, nil},
+		{"wrong method", "GET", "/auth/login", "", "", nil, 405, nil},
 		{"wrong method, admin", "DELETE", "/admin/pool", "", "", nil, 405, nil},
 		{"unknown route", "GET", "/auth/nothing", "", "", nil, 404, nil},
 		{"root", "GET", "/", "", "", nil, 404, nil},

@@ -51,6 +51,8 @@ func bodiesOf(token string) map[string]string {
 		"POST /auth/email/verify":            tokenBody(token, ""),
 		"POST /auth/email/change":            `{"email":"new@example.com","password":"correct horse"}`,
 		"POST /auth/password":                `{"current_password":"correct horse","new_password":"battery staple"}`,
+		"POST /auth/signup/mail":             `{"email":"new@example.com"}`,
+		"POST /auth/signup/confirm":          tokenBody(token, `,"password":"battery staple"`),
 		"POST /auth/password/reset":          `{"email":"ana@example.com"}`,
 		"POST /auth/password/reset/confirm":  tokenBody(token, `,"password":"battery staple"`),
 		"POST /auth/reauthenticate":          `{"password":"correct horse"}`,

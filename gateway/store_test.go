@@ -90,13 +90,19 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platfo
 	if s.byEmail(email) != nil {
 		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "taken")
 	}
+	u, sl := s.newUser(email, hash, start, by)
+	s.queueMail(platform.MailVerifyEmail, u.ID, email)
+	return u, sl, nil
+}
+
+// newUser is called while holding mu.
+func (s *memoryStore) newUser(email, hash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice) {
 	s.made++
 	u := platform.User{ID: testUserID(s.made), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
 	s.users = append(s.users, memoryUser{User: u, hash: hash})
 	s.addSession(u, start)
 	by.ActorID = u.ID
 	s.note(by, "user.create", u.ID)
-	s.queueMail(platform.MailVerifyEmail, u.ID, email)
 	var sl platform.Slice
 	if len(s.queue) == 0 {
 		sl = s.claim(u.ID)
@@ -106,7 +112,44 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platfo
 	} else {
 		s.queue = append(s.queue, u.ID)
 	}
+	return u, sl
+}
+
+func (s *memoryStore) SignUpByMail(_ context.Context, tokenHash [32]byte, hash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return platform.User{}, platform.Slice{}, s.down
+	}
+	t, err := s.useToken(tokenHash, platform.MailSignUp)
+	if err == nil && s.byEmail(t.Email) != nil {
+		err = platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	if err != nil {
+		return platform.User{}, platform.Slice{}, err
+	}
+	u, sl := s.newUser(t.Email, hash, start, by)
+	s.byID(u.ID).EmailVerified, u.EmailVerified = true, true
 	return u, sl, nil
+}
+
+func (s *memoryStore) SignUpCheck(_ context.Context, email string) (byMail, taken bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.settings.SignUpByMail, s.byEmail(email) != nil, s.down
+}
+
+func (s *memoryStore) SignUpToken(_ context.Context, hash [32]byte) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return "", s.down
+	}
+	t, err := s.token(hash)
+	if err == nil && t.Purpose != platform.MailSignUp {
+		err = platform.Errorf(platform.ErrNotFound, "no token")
+	}
+	return t.Email, err
 }
 
 func (s *memoryStore) UserByEmail(_ context.Context, email string) (platform.User, string, error) {

@@ -11,29 +11,42 @@ import (
 	"ipnoelp.io/platform"
 )
 
+// newAccount is of an address that is to be verified: a mail asks for it.
+const newAccount = `account AS (
+	INSERT INTO gateway.users (email, password_hash) VALUES ($1, $2)
+	ON CONFLICT (email) DO NOTHING
+	RETURNING id, email, role, created_at
+), mail AS (
+	INSERT INTO gateway.mails (kind, user_id, recipient) SELECT 'verify_email', id, email FROM account
+)`
+
+// mailedAccount is of the address that a token came to, which proves it.
+const mailedAccount = `used AS (
+	DELETE FROM gateway.account_tokens WHERE token_hash = $1 AND purpose = 'sign_up' AND expires_at > now()
+	RETURNING email
+), account AS (
+	INSERT INTO gateway.users (email, password_hash, email_verified_at) SELECT email, $2, now() FROM used
+	ON CONFLICT (email) DO NOTHING
+	RETURNING id, email, role, created_at
+)`
+
 // signUp is one statement, hence one transaction and one round trip: the
-// account, its first session, the mail that asks to verify the address, what the
-// audit log says of it, and either a warm slice or a place in the queue.
+// account, its first session, what the audit log says of it, and either a warm slice or a place in the queue.
 // A slice that another sign-up is taking is skipped, and nobody overtakes the
-// queue. No row comes back when the address is taken; nothing changed then.
+// queue. No row comes back when there is no new account; nobody has one then.
 //
 // Its commit does not wait for the disk, that is for flushed: a transaction that
 // notifies holds a lock of the whole server while it commits, and people who
 // sign up together would wait for the disk one after the other.
-const signUp = `
+func signUp(account string) string {
+	return `
 WITH relaxed AS (
 	SELECT set_config('synchronous_commit', 'off', true)
-), account AS (
-	INSERT INTO gateway.users (email, password_hash) VALUES ($1, $2)
-	ON CONFLICT (email) DO NOTHING
-	RETURNING id, email, role, created_at
-), session AS (
+), ` + account + `, session AS (
 	INSERT INTO gateway.sessions (token_hash, user_id, expires_at, user_agent, client_addr) SELECT $3, id, $4, $5, $6 FROM account
 ), audited AS (
 	INSERT INTO gateway.audit_log (actor_id, action, subject_type, subject_id, after, request_id, client_addr)
 	SELECT id, 'user.create', 'user', id::text, jsonb_build_object('role', role), $7, $8 FROM account
-), mail AS (
-	INSERT INTO gateway.mails (kind, user_id, recipient) SELECT 'verify_email', id, email FROM account
 ), free AS (
 	SELECT s.number
 	FROM gateway.slices s JOIN gateway.generations g ON g.id = s.generation AND g.is_current
@@ -53,6 +66,23 @@ WITH relaxed AS (
 )
 SELECT account.id::text, account.email, account.role, account.created_at, claimed.number, claimed.state, claimed.generation
 FROM account CROSS JOIN relaxed LEFT JOIN claimed ON true`
+}
+
+var (
+	signUpNew    = signUp(newAccount)
+	signUpMailed = signUp(mailedAccount)
+)
+
+const signUpCheck = `SELECT sign_up_by_mail, EXISTS (SELECT FROM gateway.users WHERE email = $1) FROM gateway.settings`
+
+// SignUpCheck returns what keeps an address from signing up at once: that
+// sign-ups begin with a mail, and that there is an account with it.
+func (s *GatewayStore) SignUpCheck(ctx context.Context, email string) (byMail, taken bool, err error) {
+	if err := s.db.QueryRow(ctx, signUpCheck, email).Scan(&byMail, &taken); err != nil {
+		return false, false, fmt.Errorf("may sign up: %w", outage(err))
+	}
+	return byMail, taken, nil
+}
 
 // flushed returns once everything that was committed before is on the disk, and
 // on the standby servers that are waited for: it writes a record of no meaning
@@ -64,15 +94,46 @@ const flushed = `SELECT pg_logical_emit_message(true, 'gateway', '')`
 // the queue: then the Slice is zero. Returns ErrConflict if the address is
 // taken.
 func (s *GatewayStore) SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error) {
+	u, sl, err := s.signUp(ctx, signUpNew, email, passwordHash, start, by)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return u, sl, platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
+	}
+	return u, sl, err
+}
+
+// SignUpByMail does the same for the address that a token was sent to, which is
+// verified with it. Returns ErrNotFound for a token that is not good, and for one
+// of an address that has an account by now.
+func (s *GatewayStore) SignUpByMail(ctx context.Context, tokenHash [32]byte, passwordHash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error) {
+	u, sl, err := s.signUp(ctx, signUpMailed, tokenHash[:], passwordHash, start, by)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return u, sl, errBadToken
+	}
+	u.EmailVerified = err == nil
+	return u, sl, err
+}
+
+// SignUpToken returns the address that a token to sign up was sent to. Returns
+// ErrNotFound if it is not good, or not any more.
+func (s *GatewayStore) SignUpToken(ctx context.Context, tokenHash [32]byte) (email string, err error) {
+	err = s.db.QueryRow(ctx, `SELECT email FROM gateway.account_tokens WHERE token_hash = $1 AND purpose = 'sign_up' AND expires_at > now()`, tokenHash[:]).Scan(&email)
+	switch {
+	case errors.Is(err, pgx.ErrNoRows):
+		return "", errBadToken
+	case err != nil:
+		return "", fmt.Errorf("token to sign up: %w", outage(err))
+	}
+	return email, nil
+}
+
+// signUp runs a statement of signUp; who is what its account is made from.
+func (s *GatewayStore) signUp(ctx context.Context, statement string, who any, passwordHash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error) {
 	var u platform.User
 	var number *int
 	var state *platform.SliceState
 	var generation *int64
-	err := s.db.QueryRow(ctx, signUp, email, passwordHash, start.TokenHash[:], start.ExpiresAt, start.UserAgent, start.ClientAddr, by.RequestID, by.ClientAddr).
+	err := s.db.QueryRow(ctx, statement, who, passwordHash, start.TokenHash[:], start.ExpiresAt, start.UserAgent, start.ClientAddr, by.RequestID, by.ClientAddr).
 		Scan(&u.ID, &u.Email, &u.Role, &u.CreatedAt, &number, &state, &generation)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return platform.User{}, platform.Slice{}, platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
-	}
 	if err != nil {
 		return platform.User{}, platform.Slice{}, fmt.Errorf("sign up: %w", outage(err))
 	}

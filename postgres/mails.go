@@ -32,7 +32,8 @@ func (s *GatewayStore) DueMails(ctx context.Context, limit int, lease time.Durat
 			ORDER BY next_attempt_at LIMIT $1 FOR UPDATE SKIP LOCKED) due
 		WHERE m.id = due.id
 		RETURNING m.id, m.kind, m.recipient, m.created_at, m.attempts,
-			(SELECT deletion_at FROM gateway.users WHERE id = m.user_id)`, limit, lease)
+			(SELECT deletion_at FROM gateway.users WHERE id = m.user_id),
+			m.kind = 'sign_up' AND EXISTS (SELECT FROM gateway.users WHERE email = m.recipient)`, limit, lease)
 	if err != nil {
 		return nil, fmt.Errorf("due mails: %w", outage(err))
 	}
@@ -41,7 +42,7 @@ func (s *GatewayStore) DueMails(ctx context.Context, limit int, lease time.Durat
 	for rows.Next() {
 		var m platform.QueuedMail
 		var deletionAt *time.Time
-		if err := rows.Scan(&m.ID, &m.Kind, &m.Recipient, &m.CreatedAt, &m.Attempts, &deletionAt); err != nil {
+		if err := rows.Scan(&m.ID, &m.Kind, &m.Recipient, &m.CreatedAt, &m.Attempts, &deletionAt, &m.HasAccount); err != nil {
 			return nil, fmt.Errorf("due mails: %w", outage(err))
 		}
 		m.DeletionAt = momentOf(deletionAt)
@@ -60,10 +61,11 @@ const mailToken = `
 INSERT INTO gateway.account_tokens (token_hash, user_id, purpose, email, expires_at)
 SELECT $2, u.id, m.kind, m.recipient, $3
 FROM gateway.mails m
-JOIN gateway.users u ON u.id = CASE m.kind
+LEFT JOIN gateway.users u ON u.id = CASE m.kind
 	WHEN 'reset_password' THEN (SELECT id FROM gateway.users WHERE email = m.recipient)
 	ELSE m.user_id END
 WHERE m.id = $1
+	AND (u.id IS NULL) = (m.kind = 'sign_up')
 	AND (m.kind <> 'verify_email' OR u.email = m.recipient AND u.email_verified_at IS NULL)
 	AND (m.kind <> 'change_email' OR NOT EXISTS (SELECT FROM gateway.users WHERE email = m.recipient))
 	AND (SELECT count(*) FROM gateway.mails o

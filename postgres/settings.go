@@ -10,10 +10,10 @@ import (
 	"ipnoelp.io/platform"
 )
 
-const selectSettings = `SELECT warm_target, node_cost, price, currency, deletion_grace_days FROM gateway.settings`
+const selectSettings = `SELECT warm_target, node_cost, price, currency, deletion_grace_days, sign_up_by_mail FROM gateway.settings`
 
 func scanSettings(row pgx.Row) (s platform.Settings, err error) {
-	err = row.Scan(&s.WarmTarget, &s.NodeCost, &s.Price, &s.Currency, &s.DeletionGraceDays)
+	err = row.Scan(&s.WarmTarget, &s.NodeCost, &s.Price, &s.Currency, &s.DeletionGraceDays, &s.SignUpByMail)
 	return s, err
 }
 
@@ -39,8 +39,8 @@ func (s *GatewayStore) UpdateSettings(ctx context.Context, change func(*platform
 			return err
 		}
 		by.After = snapshot(set)
-		if _, err := tx.Exec(ctx, `UPDATE gateway.settings SET warm_target = $1, node_cost = $2, price = $3, currency = $4, deletion_grace_days = $5`,
-			set.WarmTarget, set.NodeCost, set.Price, set.Currency, set.DeletionGraceDays); err != nil {
+		if _, err := tx.Exec(ctx, `UPDATE gateway.settings SET warm_target = $1, node_cost = $2, price = $3, currency = $4, deletion_grace_days = $5, sign_up_by_mail = $6`,
+			set.WarmTarget, set.NodeCost, set.Price, set.Currency, set.DeletionGraceDays, set.SignUpByMail); err != nil {
 			return err
 		}
 		return insertAudit(ctx, tx, by)

@@ -31,8 +31,8 @@ func WarmUp(ctx context.Context, conn *pgx.Conn) error {
 	}{
 		{`WITH account AS (INSERT INTO gateway.users (email, password_hash) VALUES ($1, '') RETURNING id)
 			INSERT INTO gateway.queue (user_id) SELECT id FROM account`, []any{waiting}},
-		{userByEmail, []any{email}},
-		{signUp, []any{email, "", token, time.Now(), "", "", "", ""}},
+		{signUpCheck, []any{email}},
+		{signUpNew, []any{email, "", token, time.Now(), "", "", "", ""}},
 	} {
 		if _, err := tx.Exec(ctx, statement.text, statement.arguments...); err != nil {
 			return err

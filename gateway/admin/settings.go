@@ -27,7 +27,8 @@ type settingsPatch struct {
 	Price      *int64          `json:"price"`
 	Currency   *string         `json:"currency"`
 
-	DeletionGraceDays *int `json:"deletion_grace_days"`
+	DeletionGraceDays *int  `json:"deletion_grace_days"`
+	SignUpByMail      *bool `json:"sign_up_by_mail"`
 }
 
 func (p *settingsPatch) apply(set *platform.Settings) error {
@@ -48,6 +49,9 @@ func (p *settingsPatch) apply(set *platform.Settings) error {
 	}
 	if p.DeletionGraceDays != nil {
 		set.DeletionGraceDays = *p.DeletionGraceDays
+	}
+	if p.SignUpByMail != nil {
+		set.SignUpByMail = *p.SignUpByMail
 	}
 	return set.Validate()
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strconv"
 	"strings"
 	"time"
 
@@ -29,16 +28,12 @@ const maxUserAgent = 300 // characters kept of a browser's name
 // Store keeps accounts and sessions.
 type Store interface {
 	SessionStore
+	SignUpStore
 	AccountStore
 	SecondFactorStore
 	TokenStore
 	LeavingStore
 	PasskeyStore
-
-	// SignUp makes a user with a session and gives them a warm slice, or a
-	// place in the queue: then the slice is zero. A mail asks them to verify the
-	// address. Returns ErrConflict if it is taken; nothing changed then.
-	SignUp(ctx context.Context, email, passwordHash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice, error)
 
 	// UserByEmail returns a user and the hash of their password. Returns
 	// ErrNotFound if there is none.
@@ -93,7 +88,7 @@ func (s *Service) Register(r gin.IRouter) {
 	s.logIns = newSealer(s.PlatformKey, "log-in")
 	s.ceremonies = newSealer(s.PlatformKey, "passkey")
 	s.passkeys = relyingParty(s.Issuer, s.Origin)
-	r.POST("/auth/signup", s.signUp)
+	s.registerSignUp(r)
 	r.POST("/auth/login", s.logIn)
 	r.POST("/auth/logout", s.logOut)
 	r.GET("/auth/me", s.me)
@@ -104,72 +99,6 @@ func (s *Service) Register(r gin.IRouter) {
 	s.registerTokens(r)
 	s.registerLeaving(r)
 	s.registerPasskeys(r)
-}
-
-func (s *Service) signUp(c *gin.Context) {
-	w, r := c.Writer, c.Request
-	var in platform.Credentials
-	if err := decode(w, r, &in); err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	// The hash is by far the dearest part: a taken address is turned away before
-	// it, but not before its turn. Many who sign up together would otherwise all
-	// ask the database at the same moment, and wait for each other there.
-	// SignUp has the last word.
-	var checked time.Duration
-	began := time.Now()
-	hash, err := s.Hasher.HashAfter(r.Context(), in.Password, func() error {
-		turn := time.Now()
-		err := s.checkFree(w, r, in.Email)
-		checked = time.Since(turn)
-		return err
-	})
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	hashed := time.Since(began) - checked
-	token, start := newSession(r)
-	user, slice, err := s.Store.SignUp(r.Context(), in.Email, hash, start, request.Audit(r.Context(), "", "", ""))
-	if err != nil {
-		request.Fail(w, r, err)
-		return
-	}
-	result := "queued"
-	if slice.Number != 0 {
-		result = "hit"
-	}
-	s.Metrics.SignUps.WithLabelValues(result).Inc()
-	s.MailQueued()
-	request.From(r.Context()).UserID = user.ID
-	s.endPrevious(r)
-	if s.ServerTiming {
-		w.Header().Set("Server-Timing", "hash;dur="+strconv.FormatFloat(float64(hashed)/float64(time.Millisecond), 'f', 3, 64))
-	}
-	setCookie(w, token, start.ExpiresAt)
-	s.Devices.remember(w, r, user.Email)
-	s.answer(w, r, http.StatusCreated, &Identity{Session: start.TokenHash, User: user, Slice: slice})
-}
-
-// checkFree returns an ErrConflict if there is an account with this address. Who
-// hears that often from one network is told nothing more for a while, of free
-// addresses neither; who signs up new people is not slowed.
-func (s *Service) checkFree(w http.ResponseWriter, r *http.Request, email string) error {
-	li := limit{"taken|" + network(request.From(r.Context()).ClientAddr), 20, 30 * time.Second}
-	if err := s.take(w, li); err != nil {
-		return err
-	}
-	s.limits.giveBack(li)
-	_, _, err := s.Store.UserByEmail(r.Context(), email)
-	switch {
-	case platform.CodeOf(err) == platform.ErrNotFound:
-		return nil
-	case err != nil:
-		return err
-	}
-	s.limits.take(li)
-	return platform.Errorf(platform.ErrConflict, "This e-mail address is taken. Log in instead.")
 }
 
 func (s *Service) logIn(c *gin.Context) {
@@ -327,13 +256,6 @@ func newSession(r *http.Request) (token string, start platform.SessionStart) {
 func userAgent(r *http.Request) string {
 	ua := []rune(strings.ToValidUTF8(r.UserAgent(), "\uFFFD"))
 	return string(ua[:min(len(ua), maxUserAgent)])
-}
-
-func decode(w http.ResponseWriter, r *http.Request, in *platform.Credentials) error {
-	if err := problem.DecodeJSON(w, r, maxBody, in); err != nil {
-		return err
-	}
-	return in.Validate()
 }
 
 // plausible turns away what no account can have, before it costs a hash. The

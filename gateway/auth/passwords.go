@@ -108,31 +108,46 @@ func newToken() (token string, hash [32]byte) {
 // askForReset does the same whether or not there is such an account.
 func (s *Service) askForReset(c *gin.Context) {
 	w, r := c.Writer, c.Request
+	email, err := emailFrom(w, r)
+	if err == nil {
+		err = s.mailTo(w, r, platform.MailResetPassword, email)
+	}
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
+	accepted(w)
+}
+
+// emailFrom reads a body that is an address.
+func emailFrom(w http.ResponseWriter, r *http.Request) (string, error) {
 	var in struct {
 		Email string `json:"email"`
 	}
 	if err := problem.DecodeJSON(w, r, maxBody, &in); err != nil {
-		request.Fail(w, r, err)
-		return
+		return "", err
 	}
-	in.Email = platform.NormalizeEmail(in.Email)
-	if d := platform.EmailFault(in.Email); d != "" {
-		request.Fail(w, r, platform.Invalid(platform.FieldError{Field: "email", Detail: d}))
-		return
+	email := platform.NormalizeEmail(in.Email)
+	if d := platform.EmailFault(email); d != "" {
+		return "", platform.Invalid(platform.FieldError{Field: "email", Detail: d})
 	}
-	if err := s.take(w, limit{"resets|" + network(request.From(r.Context()).ClientAddr), 20, 30 * time.Second}); err != nil {
-		request.Fail(w, r, err)
-		return
+	return email, nil
+}
+
+// mailTo has somebody written to who is not logged in. Who got enough of a kind
+// gets no more, and nobody else is told.
+func (s *Service) mailTo(w http.ResponseWriter, r *http.Request, kind platform.MailKind, email string) error {
+	if err := s.take(w, limit{string(kind) + " from|" + network(request.From(r.Context()).ClientAddr), 20, 30 * time.Second}); err != nil {
+		return err
 	}
-	// Who got enough of them gets no more, and nobody else is told.
-	if s.limits.take(mailsToOne(platform.MailResetPassword, in.Email)) == 0 {
-		if err := s.Store.QueueMail(r.Context(), platform.MailResetPassword, "", in.Email); err != nil {
-			request.Fail(w, r, err)
-			return
-		}
-		s.MailQueued()
+	if s.limits.take(mailsToOne(kind, email)) > 0 {
+		return nil
 	}
-	accepted(w)
+	if err := s.Store.QueueMail(r.Context(), kind, "", email); err != nil {
+		return err
+	}
+	s.MailQueued()
+	return nil
 }
 
 func (s *Service) resetPassword(c *gin.Context) {

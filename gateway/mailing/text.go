@@ -26,6 +26,8 @@ Confirm that this e-mail address is yours:
 The link works once, for 24 hours. If you did not sign up, you need not do
 anything.
 `, app, link("/verify-email"))
+	case platform.MailSignUp:
+		subject, text = signUp(m, publicURL, link("/confirm-signup"))
 	case platform.MailChangeEmail:
 		subject = "Confirm your new e-mail address"
 		text = fmt.Sprintf(`Somebody asked to use this e-mail address for an account at %s.
@@ -118,4 +120,30 @@ If it was not you, write to support at once.
 `, app)
 	}
 	return platform.Mail{ID: m.ID, To: m.Recipient, Subject: subject, Text: strings.ReplaceAll(text, "\r", "")}
+}
+
+func signUp(m platform.QueuedMail, publicURL *url.URL, link string) (subject, text string) {
+	if m.HasAccount {
+		return "You have an account already", fmt.Sprintf(`Somebody wants to sign up at %s with this e-mail address, which has an account
+already.
+
+If it was you, log in:
+
+%s
+
+or choose a new password:
+
+%s
+
+If it was not you, you need not do anything.
+`, publicURL.Host, publicURL.JoinPath("/login"), publicURL.JoinPath("/forgot-password"))
+	}
+	return "Go on with your sign-up", fmt.Sprintf(`Somebody wants to sign up at %s with this e-mail address.
+
+If it was you, choose a password, and your workspace is there:
+
+%s
+
+The link works once, for 24 hours. If it was not you, you need not do anything.
+`, publicURL.Host, link)
 }

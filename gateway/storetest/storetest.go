@@ -35,7 +35,7 @@ type Store interface {
 // what adds a slice to it and returns its number.
 func Test(t *testing.T, fresh func(*testing.T) (Store, func(platform.SliceState) int)) {
 	for name, test := range map[string]func(*testing.T, *bench){
-		"claims": testClaims, "sessions": testSessions, "mailed tokens": testMailedTokens, "passwords": testPasswords,
+		"claims": testClaims, "sign-up by mail": testSignUpByMail, "sessions": testSessions, "mailed tokens": testMailedTokens, "passwords": testPasswords,
 		"second factor": testSecondFactor, "API tokens": testAPITokens, "leaving": testLeaving,
 		"users": testUsers, "slices": testSlices, "settings": testSettings, "audit": testAudit,
 	} {
@@ -343,6 +343,76 @@ func testMailedTokens(t *testing.T, b *bench) {
 	must(t, b.QueueMail(ctx, platform.MailResetPassword, "", "nobody@example.com"))
 	wantCode(t, "a mail to nobody", b.AddMailToken(ctx, b.mail(t, platform.MailResetPassword).ID, newHash(), time.Now().Add(time.Hour)), platform.ErrNotFound)
 	b.wantAudit(t, "user", ana.ID, "user.create", "user.email_verify", "user.email_change", "user.password_reset")
+}
+
+func testSignUpByMail(t *testing.T, b *bench) {
+	ctx := t.Context()
+	ask := func(email string, hasAccount bool) [32]byte {
+		t.Helper()
+		must(t, b.QueueMail(ctx, platform.MailSignUp, "", email))
+		m, h := b.mail(t, platform.MailSignUp), newHash()
+		if m.Recipient != email || m.HasAccount != hasAccount {
+			t.Errorf("mail %+v, want account %v", m, hasAccount)
+		}
+		must(t, b.AddMailToken(ctx, m.ID, h, time.Now().Add(time.Hour)))
+		must(t, b.MailSent(ctx, m.ID))
+		return h
+	}
+	check := func(email string, wantMail, wantTaken bool) {
+		t.Helper()
+		if byMail, taken, err := b.SignUpCheck(ctx, email); err != nil || byMail != wantMail || taken != wantTaken {
+			t.Errorf("%s: by mail %v, taken %v, %v", email, byMail, taken, err)
+		}
+	}
+	check("ana@example.com", false, false)
+	_, err := b.UpdateSettings(ctx, func(s *platform.Settings) error { s.SignUpByMail = true; return nil }, of("", "settings.change", "settings", "platform"))
+	must(t, err)
+	if s, err := b.Settings(ctx); err != nil || !s.SignUpByMail {
+		t.Errorf("settings %+v, %v", s, err)
+	}
+	token, other := ask("ana@example.com", false), ask("ana@example.com", false)
+	ben := ask("ben@example.com", false)
+	if email, err := b.SignUpToken(ctx, token); err != nil || email != "ana@example.com" {
+		t.Errorf("token of %q, %v", email, err)
+	}
+	check("ana@example.com", true, false)
+	_, err = b.AccountToken(ctx, token)
+	wantCode(t, "a token to sign up, as an account's", err, platform.ErrNotFound)
+	_, err = b.VerifyEmail(ctx, token, by(""))
+	wantCode(t, "verified with a token to sign up", err, platform.ErrNotFound)
+	_, err = b.ResetPassword(ctx, token, "x", by(""))
+	wantCode(t, "reset with a token to sign up", err, platform.ErrNotFound)
+
+	number, session := b.addSlice(platform.SliceWarm), newHash()
+	u, sl, err := b.SignUpByMail(ctx, token, "hash", start(session), by(""))
+	if err != nil || u.Email != "ana@example.com" || !u.EmailVerified || u.ID == "" || sl.Number != number || sl.UserID != u.ID {
+		t.Fatalf("signed up: %+v, %+v, %v", u, sl, err)
+	}
+	b.wantSession(t, session, true)
+	known, hash, err := b.UserByEmail(ctx, "ana@example.com")
+	if err != nil || !known.EmailVerified || hash != "hash" {
+		t.Errorf("%+v, %q, %v", known, hash, err)
+	}
+	b.wantAudit(t, "user", u.ID, "user.create")
+	if due, err := b.DueMails(ctx, 10, time.Hour); err != nil || len(due) > 0 {
+		t.Errorf("mails %v, %v; the address is verified", due, err)
+	}
+	for what, h := range map[string][32]byte{"a token a second time": token, "a token of an address with an account": other, "no token": newHash()} {
+		_, _, err := b.SignUpByMail(ctx, h, "hash", start(newHash()), by(""))
+		wantCode(t, what, err, platform.ErrNotFound)
+	}
+	ask("ana@example.com", true)
+	check("ana@example.com", true, true)
+
+	if u, sl, err := b.SignUpByMail(ctx, ben, "hash", start(newHash()), by("")); err != nil || u.Email != "ben@example.com" || sl.Number != 0 {
+		t.Errorf("signed up with no slice left: %+v, %+v, %v", u, sl, err)
+	}
+	b.signUp(t, "verify@example.com")
+	verify := b.mailedToken(t, platform.MailVerifyEmail)
+	_, err = b.SignUpToken(ctx, verify)
+	wantCode(t, "a token to verify, as one to sign up", err, platform.ErrNotFound)
+	_, _, err = b.SignUpByMail(ctx, verify, "hash", start(newHash()), by(""))
+	wantCode(t, "signed up with a token to verify", err, platform.ErrNotFound)
 }
 
 func testPasswords(t *testing.T, b *bench) {

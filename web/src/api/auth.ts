@@ -9,6 +9,16 @@ export interface Credentials {
 export const signUp = (credentials: Credentials) =>
   request<Me>('/auth/signup', { method: 'POST', body: credentials });
 
+/** Whether a sign-up begins with a mail. */
+export const fetchSignUpWay = (signal?: AbortSignal) => request<{ by_mail: boolean }>('/auth/signup', { signal });
+
+/** Has a mail sent that leads on, whether or not the address has an account. */
+export const askToSignUp = (email: string) =>
+  request<void>('/auth/signup/mail', { method: 'POST', body: { email } });
+
+export const signUpByMail = (input: { token: string; password: string }) =>
+  request<Me>('/auth/signup/confirm', { method: 'POST', body: input });
+
 export const logIn = (credentials: Credentials) =>
   request<Me>('/auth/login', { method: 'POST', body: credentials });
 

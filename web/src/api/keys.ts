@@ -3,6 +3,7 @@ export const keys = {
   me: ['me'],
   leftOnPurpose: ['left-on-purpose'],
   config: ['config'],
+  signUpWay: ['sign-up-way'],
   whatsapp: ['whatsapp'],
   chats: ['chats'],
   messages: (chatID: string) => ['messages', chatID],

@@ -1,5 +1,6 @@
 import { createBrowserRouter } from 'react-router';
 import { AccountPage } from '../pages/account/AccountPage';
+import { ConfirmSignUpPage } from '../pages/auth/ConfirmSignUpPage';
 import { ForgotPasswordPage } from '../pages/auth/ForgotPasswordPage';
 import { LogInPage } from '../pages/auth/LogInPage';
 import { ResetPasswordPage } from '../pages/auth/ResetPasswordPage';
@@ -31,6 +32,7 @@ export const router = createBrowserRouter([
         ],
       },
       // Links from mails: they may be opened with or without a session.
+      { path: '/confirm-signup', element: <ConfirmSignUpPage /> },
       { path: '/forgot-password', element: <ForgotPasswordPage /> },
       { path: '/reset-password', element: <ResetPasswordPage /> },
       { path: '/verify-email', element: <VerifyEmailPage /> },

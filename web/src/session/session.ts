@@ -1,6 +1,6 @@
 import { createContext, useContext } from 'react';
 import { useMutation, useQuery, useQueryClient, type QueryClient } from '@tanstack/react-query';
-import { fetchMe, logIn, logInCode, logOut, signUp } from '../api/auth';
+import { fetchMe, logIn, logInCode, logOut, signUp, signUpByMail } from '../api/auth';
 import { ApiError, NO_ANSWER } from '../api/http';
 import { keys } from '../api/keys';
 import { logInWithPasskey } from '../api/passkeys';
@@ -57,6 +57,11 @@ export function useLogInWithPasskey() {
 export function useSignUp() {
   const queryClient = useQueryClient();
   return useMutation({ mutationFn: signUp, onSuccess: (me) => beginSession(queryClient, me) });
+}
+
+export function useSignUpByMail() {
+  const queryClient = useQueryClient();
+  return useMutation({ mutationFn: signUpByMail, onSuccess: (me) => beginSession(queryClient, me) });
 }
 
 export function useLogOut() {

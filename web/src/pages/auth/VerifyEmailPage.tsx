@@ -1,12 +1,13 @@
 import { Alert, Anchor, Button, Stack } from '@mantine/core';
-import { IconCircleCheck, IconLinkOff } from '@tabler/icons-react';
+import { IconCircleCheck } from '@tabler/icons-react';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Link, useLocation } from 'react-router';
 import { verifyEmail } from '../../api/auth';
-import { ApiError, messageOf } from '../../api/http';
+import { messageOf } from '../../api/http';
 import { keys } from '../../api/keys';
 import { AuthLayout } from './AuthLayout';
-import { linkToken } from './linkToken';
+import { isSpent, linkToken } from './linkToken';
+import { SpentLink } from './SpentLink';
 
 /** Asks for a click: programs that open the links of mails must not use them up. */
 export function VerifyEmailPage() {
@@ -16,7 +17,6 @@ export function VerifyEmailPage() {
     mutationFn: verifyEmail,
     onSuccess: () => queryClient.invalidateQueries({ queryKey: keys.me }),
   });
-  const spent = token === '' || (verify.error instanceof ApiError && verify.error.status === 404);
 
   return (
     <AuthLayout title="Confirm your e-mail address" lead="So that we can reach you, and you can come back without your password.">
@@ -27,10 +27,8 @@ export function VerifyEmailPage() {
             Go on
           </Anchor>
         </Alert>
-      ) : spent ? (
-        <Alert color="yellow" variant="light" icon={<IconLinkOff aria-hidden />} role="alert">
-          This link was used already, or is too old.
-        </Alert>
+      ) : isSpent(token, verify.error) ? (
+        <SpentLink />
       ) : (
         <Stack gap="md">
           {verify.error && (

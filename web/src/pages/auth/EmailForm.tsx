@@ -1,0 +1,54 @@
+import { Button, Stack, TextInput } from '@mantine/core';
+import { useState, type FormEvent } from 'react';
+import { ApiError, messageOf } from '../../api/http';
+
+interface Props {
+  submitLabel: string;
+  onSubmit: (email: string) => void;
+  pending: boolean;
+  error: Error | null;
+  /** Takes the error back: the user edits what it is about. */
+  onEdit: () => void;
+}
+
+/** Asks for an address to send a link to. */
+export function EmailForm({ submitLabel, onSubmit, pending, error, onEdit }: Props) {
+  const [email, setEmail] = useState('');
+  const [empty, setEmpty] = useState(false);
+
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    const trimmed = email.trim();
+    setEmpty(trimmed === '');
+    if (trimmed !== '') onSubmit(trimmed);
+  };
+  const detail = error instanceof ApiError ? error.field('email') : null;
+  const shown = empty ? 'E-mail is required' : detail ? `E-mail ${detail}` : error ? messageOf(error) : null;
+
+  return (
+    <form onSubmit={submit} noValidate>
+      <Stack gap="md">
+        <TextInput
+          label="E-mail"
+          type="email"
+          name="email"
+          size="md"
+          autoComplete="email"
+          autoCapitalize="none"
+          spellCheck={false}
+          autoFocus
+          value={email}
+          onChange={(event) => {
+            setEmail(event.currentTarget.value);
+            setEmpty(false);
+            onEdit();
+          }}
+          error={shown}
+        />
+        <Button type="submit" size="md" mt="xs" fullWidth loading={pending}>
+          {submitLabel}
+        </Button>
+      </Stack>
+    </form>
+  );
+}
