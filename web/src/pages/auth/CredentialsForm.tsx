@@ -1,8 +1,9 @@
-import { Alert, Button, PasswordInput, Stack, TextInput } from '@mantine/core';
+import { Alert, Button, PasswordInput, Stack } from '@mantine/core';
 import { IconAlertCircle } from '@tabler/icons-react';
 import { useState, type FormEvent } from 'react';
 import type { Credentials } from '../../api/auth';
 import { ApiError, messageOf } from '../../api/http';
+import { EmailField } from './EmailField';
 
 type Errors = Partial<Record<keyof Credentials, string>>;
 
@@ -52,19 +53,7 @@ export function CredentialsForm({ submitLabel, validate, onSubmit, pending, erro
             {messageOf(error)}
           </Alert>
         )}
-        <TextInput
-          label="E-mail"
-          type="email"
-          name="email"
-          size="md"
-          autoComplete="email"
-          autoCapitalize="none"
-          spellCheck={false}
-          autoFocus
-          value={values.email}
-          onChange={(event) => edit('email', event.currentTarget.value)}
-          error={errorOf('email', 'E-mail')}
-        />
+        <EmailField value={values.email} onChange={(value) => edit('email', value)} error={errorOf('email', 'E-mail')} />
         <PasswordInput
           label="Password"
           name="password"

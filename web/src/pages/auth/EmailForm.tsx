@@ -1,6 +1,7 @@
-import { Button, Stack, TextInput } from '@mantine/core';
+import { Button, Stack } from '@mantine/core';
 import { useState, type FormEvent } from 'react';
 import { ApiError, messageOf } from '../../api/http';
+import { EmailField } from './EmailField';
 
 interface Props {
   submitLabel: string;
@@ -28,18 +29,10 @@ export function EmailForm({ submitLabel, onSubmit, pending, error, onEdit }: Pro
   return (
     <form onSubmit={submit} noValidate>
       <Stack gap="md">
-        <TextInput
-          label="E-mail"
-          type="email"
-          name="email"
-          size="md"
-          autoComplete="email"
-          autoCapitalize="none"
-          spellCheck={false}
-          autoFocus
+        <EmailField
           value={email}
-          onChange={(event) => {
-            setEmail(event.currentTarget.value);
+          onChange={(value) => {
+            setEmail(value);
             setEmpty(false);
             onEdit();
           }}
