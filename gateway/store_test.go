@@ -136,7 +136,7 @@ func (s *memoryStore) SignUpByMail(_ context.Context, tokenHash [32]byte, hash s
 func (s *memoryStore) SignUpCheck(_ context.Context, email string) (byMail, taken bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.settings.SignUpByMail, s.byEmail(email) != nil, s.down
+	return s.settings.SignUpByMail, !s.settings.SignUpByMail && s.byEmail(email) != nil, s.down
 }
 
 func (s *memoryStore) SignUpToken(_ context.Context, hash [32]byte) (string, error) {

@@ -73,10 +73,14 @@ var (
 	signUpMailed = signUp(mailedAccount)
 )
 
-const signUpCheck = `SELECT sign_up_by_mail, EXISTS (SELECT FROM gateway.users WHERE email = $1) FROM gateway.settings`
+// signUpCheck does not look for an account where nobody may learn of one: it would
+// take another time.
+const signUpCheck = `
+SELECT sign_up_by_mail, CASE WHEN sign_up_by_mail THEN false ELSE EXISTS (SELECT FROM gateway.users WHERE email = $1) END
+FROM gateway.settings`
 
 // SignUpCheck returns what keeps an address from signing up at once: that
-// sign-ups begin with a mail, and that there is an account with it.
+// sign-ups begin with a mail, or else that there is an account with it.
 func (s *GatewayStore) SignUpCheck(ctx context.Context, email string) (byMail, taken bool, err error) {
 	if err := s.db.QueryRow(ctx, signUpCheck, email).Scan(&byMail, &taken); err != nil {
 		return false, false, fmt.Errorf("may sign up: %w", outage(err))

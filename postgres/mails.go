@@ -8,8 +8,12 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// mailsPerHour bounds how often a person gets a mail of one kind.
-const mailsPerHour = 3
+// mailsPerHour bounds how often a person gets a mail of one kind, and signUpsPerDay
+// how often somebody who need not have an account is asked to sign up.
+const (
+	mailsPerHour  = 3
+	signUpsPerDay = 5
+)
 
 // QueueMail notes a mail that is to be sent. Without a user it is for the
 // account with this address, if there is one when it is sent.
@@ -69,14 +73,16 @@ WHERE m.id = $1
 	AND (m.kind <> 'verify_email' OR u.email = m.recipient AND u.email_verified_at IS NULL)
 	AND (m.kind <> 'change_email' OR NOT EXISTS (SELECT FROM gateway.users WHERE email = m.recipient))
 	AND (SELECT count(*) FROM gateway.mails o
-		WHERE o.recipient = m.recipient AND o.kind = m.kind AND o.sent_at > now() - interval '1 hour') < $4`
+		WHERE o.recipient = m.recipient AND o.kind = m.kind AND o.sent_at > now() - interval '1 hour') < $4
+	AND (m.kind <> 'sign_up' OR (SELECT count(*) FROM gateway.mails o
+		WHERE o.recipient = m.recipient AND o.kind = m.kind AND o.sent_at > now() - interval '1 day') < $5)`
 
 // AddMailToken stores the token that a mail is going to carry. Returns
 // ErrNotFound, and the mail is not to be sent, if it has no point any more:
 // there is no such account, the address is verified or taken by now, or its
-// owner got several of the kind within the hour.
+// owner got several of the kind within the hour or, to sign up, the day.
 func (s *GatewayStore) AddMailToken(ctx context.Context, mailID int64, tokenHash [32]byte, expiresAt time.Time) error {
-	tag, err := s.db.Exec(ctx, mailToken, mailID, tokenHash[:], expiresAt, mailsPerHour)
+	tag, err := s.db.Exec(ctx, mailToken, mailID, tokenHash[:], expiresAt, mailsPerHour, signUpsPerDay)
 	if err != nil {
 		return fmt.Errorf("token of mail %d: %w", mailID, outage(err))
 	}

@@ -110,9 +110,14 @@ func check(t *testing.T, names map[string]map[string]bool, where, expr string) p
 
 // firesOnLess reports whether an alert is on too little of something: where
 // nothing at all is scraped there is not even a zero.
-func firesOnLess(e parser.Expr) bool {
-	b, ok := e.(*parser.BinaryExpr)
-	return ok && (b.Op == parser.LSS || b.Op == parser.LTE || b.Op == parser.NEQ)
+func firesOnLess(e parser.Expr) (found bool) {
+	parser.Inspect(e, func(node parser.Node, _ []parser.Node) error {
+		if b, ok := node.(*parser.BinaryExpr); ok && (b.Op == parser.LSS || b.Op == parser.LTE || b.Op == parser.NEQ) {
+			found = true
+		}
+		return nil
+	})
+	return found
 }
 
 func TestAlerts(t *testing.T) {

@@ -30,7 +30,7 @@ type SignUpStore interface {
 	SignUpToken(ctx context.Context, tokenHash [32]byte) (email string, err error)
 
 	// SignUpCheck returns what keeps an address from signing up at once: that
-	// sign-ups begin with a mail, and that there is an account with it.
+	// sign-ups begin with a mail, or else that there is an account with it.
 	SignUpCheck(ctx context.Context, email string) (byMail, taken bool, err error)
 
 	Settings(ctx context.Context) (platform.Settings, error)

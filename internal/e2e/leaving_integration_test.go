@@ -58,6 +58,12 @@ func TestUserLeaves(t *testing.T) {
 	if want := []string{"user.create", "user.deletion_request", "user.delete"}; err != nil || !slices.Equal(actions, want) {
 		t.Error(errors.Join(err, fmt.Errorf("audited %v, want %v", actions, want)))
 	}
-	again := b.client(t)
-	again.want(http.StatusUnauthorized, "POST", "/auth/login", map[string]string{"email": u.me.User.Email, "password": password})
+	old := map[string]string{"email": u.me.User.Email, "password": password}
+	again := &user{client: b.client(t)}
+	again.want(http.StatusUnauthorized, "POST", "/auth/login", old)
+	again.want(http.StatusCreated, "POST", "/auth/signup", old).into(t, &again.me)
+	b.retireAtEnd(t, again)
+	if again.me.User.ID == u.me.User.ID {
+		t.Error("the same account again")
+	}
 }

@@ -137,6 +137,10 @@ func (c *client) try(ctx context.Context, method, path string, body any, header 
 	if err != nil {
 		return answer{}, err
 	}
+	if d, ok := body.(*drip); ok { // for HTTP/2, where the server says that it has not taken the request
+		again := *d
+		req.GetBody = func() (io.ReadCloser, error) { d := again; return io.NopCloser(&d), nil }
+	}
 	if r != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

@@ -6,10 +6,12 @@ import (
 	"context"
 	"embed"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 )
@@ -29,7 +31,8 @@ type Line struct {
 type Client struct {
 	Lines <-chan Line // closed when it ends
 
-	t testing.TB
+	passed []Line // came while another kind was waited for
+	t      testing.TB
 }
 
 // Install returns a folder in which clients can be started.
@@ -97,22 +100,31 @@ func Start(t testing.TB, dir, url, transports string, header map[string]string, 
 	return &Client{Lines: lines, t: t}
 }
 
-// Wait returns the data of the next line of that kind.
+// Wait returns the data of the next line of that kind. Lines of other kinds are
+// left for those who wait for them: what happens at once comes in any order.
 func (c *Client) Wait(what string) string {
 	c.t.Helper()
+	for i, l := range c.passed {
+		if l.What == what {
+			c.passed = slices.Delete(c.passed, i, i+1)
+			return string(l.Data)
+		}
+	}
 	timeout := time.After(patience)
 	for {
 		select {
 		case l, ok := <-c.Lines:
 			if !ok {
-				c.t.Fatalf("the client ended before %s", what)
+				c.t.Fatalf("the client ended before %s, after %v", what, c.passed)
 			}
 			if l.What == what {
 				return string(l.Data)
 			}
-			c.t.Logf("%s %s", l.What, l.Data)
+			c.passed = append(c.passed, l)
 		case <-timeout:
-			c.t.Fatalf("no %s", what)
+			c.t.Fatalf("no %s, but %v", what, c.passed)
 		}
 	}
 }
+
+func (l Line) String() string { return fmt.Sprintf("%s %.200s", l.What, l.Data) }

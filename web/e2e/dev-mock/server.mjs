@@ -70,6 +70,7 @@ function openSession(res, user, status) {
 }
 
 const routes = {
+  'GET /auth/signup': (_req, res) => reply(res, 200, { by_mail: false }),
   'POST /auth/signup': async (req, res) => {
     const { email = '', password = '' } = await readJSON(req);
     const errors = [];

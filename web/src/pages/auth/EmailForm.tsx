@@ -34,7 +34,7 @@ export function EmailForm({ submitLabel, onSubmit, pending, error, onEdit }: Pro
           onChange={(value) => {
             setEmail(value);
             setEmpty(false);
-            onEdit();
+            if (error) onEdit(); // not a request under way
           }}
           error={shown}
         />

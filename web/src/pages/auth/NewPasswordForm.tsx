@@ -41,7 +41,7 @@ export function NewPasswordForm({ label, submitLabel, onSubmit, pending, error, 
           onChange={(event) => {
             setPassword(event.currentTarget.value);
             setLocal(undefined);
-            onEdit();
+            if (error) onEdit(); // not a request under way
           }}
           error={local ?? (detail ? `Password ${detail}` : error ? messageOf(error) : null)}
         />

@@ -62,6 +62,56 @@ it('begins with a mail where the platform wants it so', async () => {
   expect(sent(fetch)).toEqual([['/auth/signup/mail', { email: 'ana@example.com' }]]);
 });
 
+it('offers the other way when admins have just opened it', async () => {
+  let byMail = false;
+  vi.spyOn(globalThis, 'fetch').mockImplementation((path, init) =>
+    Promise.resolve(
+      path !== '/auth/signup'
+        ? new Response('', { status: 404 })
+        : init?.method === 'POST'
+          ? problem(403, 'A sign-up begins with a mail.')
+          : Response.json({ by_mail: byMail }),
+    ),
+  );
+  renderElement(<SignUpPage />);
+  await screen.findByLabelText('Password');
+  byMail = true;
+  await submit('ana@example.com', 'long enough');
+  await vi.waitFor(() => expect(screen.queryByLabelText('Password')).toBeNull());
+  expect(screen.getByLabelText('E-mail')).toBeTruthy();
+});
+
+it('says when it cannot tell how people sign up, and tries again', async () => {
+  let there = false;
+  vi.spyOn(globalThis, 'fetch').mockImplementation((path) =>
+    Promise.resolve(path === '/auth/signup' && there ? Response.json({ by_mail: true }) : new Response('', { status: 404 })),
+  );
+  renderElement(<SignUpPage />);
+  await screen.findByRole('alert');
+  there = true;
+  await userEvent.click(screen.getByRole('button', { name: 'Try again' }));
+  expect(await screen.findByLabelText('E-mail')).toBeTruthy();
+});
+
+it('goes on though the user types while the password is on its way', async () => {
+  let answer: (response: Response) => void = () => undefined;
+  vi.spyOn(globalThis, 'fetch').mockImplementation((path) =>
+    path === '/auth/signup/confirm' ? new Promise((resolve) => (answer = resolve)) : Promise.resolve(new Response('', { status: 404 })),
+  );
+  renderRoutes(
+    [
+      { path: '/confirm-signup', element: <ConfirmSignUpPage /> },
+      { path: '/', element: <p>inside</p> },
+    ],
+    '/confirm-signup#token=abc',
+  );
+  await userEvent.type(screen.getByLabelText('Password'), 'something long');
+  await userEvent.click(screen.getByRole('button', { name: 'Sign up' }));
+  await userEvent.type(screen.getByLabelText('Password'), '!');
+  answer(Response.json(me(), { status: 201 }));
+  expect(await screen.findByText('inside')).toBeTruthy();
+});
+
 it('goes on with the token of the mail', async () => {
   const fetch = serve(true, Response.json(me(), { status: 201 }));
   const { router } = renderRoutes(

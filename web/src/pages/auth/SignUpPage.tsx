@@ -1,8 +1,9 @@
-import { Alert, Anchor } from '@mantine/core';
-import { IconMailCheck } from '@tabler/icons-react';
+import { Alert, Anchor, Button, Center, Loader, Stack } from '@mantine/core';
+import { IconAlertCircle, IconMailCheck } from '@tabler/icons-react';
 import { useMutation, useQuery } from '@tanstack/react-query';
 import { Link } from 'react-router';
 import { askToSignUp, fetchSignUpWay } from '../../api/auth';
+import { ApiError, messageOf } from '../../api/http';
 import { keys } from '../../api/keys';
 import { useSignUp } from '../../session/session';
 import { AuthLayout } from './AuthLayout';
@@ -24,18 +25,44 @@ export function SignUpPage() {
         </>
       }
     >
-      {way.isPending ? null : way.data?.by_mail ? <ByMail /> : <AtOnce />}
+      {way.isError ? (
+        <Alert color="red" variant="light" icon={<IconAlertCircle aria-hidden />} role="alert">
+          <Stack gap="xs" align="flex-start">
+            {messageOf(way.error)}
+            <Button variant="light" size="xs" onClick={() => void way.refetch()}>
+              Try again
+            </Button>
+          </Stack>
+        </Alert>
+      ) : way.isPending ? (
+        <Center py="xl">
+          <Loader aria-label="Loading" />
+        </Center>
+      ) : way.data.by_mail ? (
+        <ByMail onOtherWay={() => void way.refetch()} />
+      ) : (
+        <AtOnce onOtherWay={() => void way.refetch()} />
+      )}
     </AuthLayout>
   );
 }
 
-function AtOnce() {
+const onForbidden = (then: () => void) => (error: Error) => {
+  if (error instanceof ApiError && error.status === 403) then();
+};
+
+interface WayProps {
+  /** Admins have just opened the other way. */
+  onOtherWay: () => void;
+}
+
+function AtOnce({ onOtherWay }: WayProps) {
   const signUp = useSignUp();
   return (
     <CredentialsForm
       submitLabel="Sign up"
       validate={validateSignUp}
-      onSubmit={(credentials) => signUp.mutate(credentials)}
+      onSubmit={(credentials) => signUp.mutate(credentials, { onError: onForbidden(onOtherWay) })}
       pending={signUp.isPending}
       error={signUp.error}
       passwordHint="At least 10 characters"
@@ -44,7 +71,7 @@ function AtOnce() {
   );
 }
 
-function ByMail() {
+function ByMail({ onOtherWay }: WayProps) {
   const ask = useMutation({ mutationFn: askToSignUp });
   return ask.isSuccess ? (
     <Alert variant="light" icon={<IconMailCheck aria-hidden />} role="status">
@@ -53,7 +80,7 @@ function ByMail() {
   ) : (
     <EmailForm
       submitLabel="Sign up"
-      onSubmit={(email) => ask.mutate(email)}
+      onSubmit={(email) => ask.mutate(email, { onError: onForbidden(onOtherWay) })}
       pending={ask.isPending}
       error={ask.error}
       onEdit={ask.reset}
