@@ -364,8 +364,9 @@ func testSignUpByMail(t *testing.T, b *bench) {
 			t.Errorf("%s: by mail %v, taken %v, %v", email, byMail, taken, err)
 		}
 	}
+	b.addSlice(platform.SliceWarm)
 	b.signUp(t, "taken@example.com")
-	b.mail(t, platform.MailVerifyEmail)
+	must(t, b.MailSent(ctx, b.mail(t, platform.MailVerifyEmail).ID))
 	check("ana@example.com", false, false)
 	check("taken@example.com", false, true)
 	_, err := b.UpdateSettings(ctx, func(s *platform.Settings) error { s.SignUpByMail = true; return nil }, of("", "settings.change", "settings", "platform"))
