@@ -127,6 +127,58 @@ func TestMailsWithoutAPoint(t *testing.T) {
 	}
 }
 
+// People who have no account may be written to as well: not without end.
+func TestMailsToSignUp(t *testing.T) {
+	b := newGatewayBench(t)
+	b.signUp(t, "taken@example.com")
+	for _, to := range []string{"ana@example.com", "taken@example.com"} {
+		sent := 0
+		for range 4 { // hours
+			for range 3 {
+				if _, ok := b.mail(t, platform.MailSignUp, "", to); ok {
+					sent++
+				}
+			}
+			b.exec(t, `UPDATE gateway.mails SET sent_at = sent_at - interval '61 minutes', created_at = created_at - interval '61 minutes'`)
+		}
+		if sent != 5 {
+			t.Errorf("%d mails to %s within a day", sent, to)
+		}
+	}
+}
+
+// A token is good for one sign-up, whoever else opens the link at that moment.
+func TestSignUpByMailTwiceAtOnce(t *testing.T) {
+	b := newGatewayBench(t)
+	hash, _ := b.mail(t, platform.MailSignUp, "", "ana@example.com")
+	other, _ := b.mail(t, platform.MailSignUp, "", "ana@example.com") // of the same address
+	errs := make(chan error, 6)
+	for range 3 {
+		for _, h := range [][32]byte{hash, other} {
+			start := platform.SessionStart{TokenHash: token(t), ExpiresAt: time.Now().Add(time.Hour)}
+			go func() {
+				_, _, err := b.store.SignUpByMail(t.Context(), h, "hash", start, platform.AuditEntry{})
+				errs <- err
+			}()
+		}
+	}
+	made := 0
+	for range 6 {
+		switch err := <-errs; platform.CodeOf(err) {
+		case "":
+			made++
+		case platform.ErrNotFound:
+		default:
+			t.Error(err)
+		}
+	}
+	users, sessions := b.count(t, `SELECT count(*) FROM gateway.users`), b.count(t, `SELECT count(*) FROM gateway.sessions`)
+	waiting, tokens := b.count(t, `SELECT count(*) FROM gateway.queue`), b.count(t, `SELECT count(*) FROM gateway.account_tokens`)
+	if made != 1 || users != 1 || sessions != 1 || waiting != 1 || tokens != 0 {
+		t.Errorf("%d accounts made; %d users, %d sessions, %d waiting, %d tokens left", made, users, sessions, waiting, tokens)
+	}
+}
+
 func TestVerifyEmail(t *testing.T) {
 	b := newGatewayBench(t)
 	u, _ := b.signUp(t, "ana@example.com")
