@@ -126,9 +126,7 @@ job "edge" {
         data          = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .tls_key }}{{ end }}"
       }
 
-      # With no gateway healthy nginx asks those that there are: one slow answer to
-      # a check is no reason to turn everybody away. With none at all it still
-      # starts, and answers itself.
+      # With no gateway healthy nginx still starts, and answers 502 itself.
       template {
         destination   = "local/upstream.conf"
         change_mode   = "signal"
@@ -144,11 +142,9 @@ job "edge" {
           upstream gateway {
               {{ range service "gateway" }}
               server {{ .Address }}:{{ .Port }} max_fails=1 fail_timeout=2s;
-              {{ else }}{{ range service "gateway|any" }}
-              server {{ .Address }}:{{ .Port }} max_fails=1 fail_timeout=2s;
               {{ else }}
               server 127.0.0.1:9 down;
-              {{ end }}{{ end }}
+              {{ end }}
               keepalive 64;
               keepalive_timeout 120s;
           }
