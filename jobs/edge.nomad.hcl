@@ -143,8 +143,16 @@ job "edge" {
               {{ else }}
               server 127.0.0.1:9 down;
               {{ end }}
+              server unix:/tmp/newest.sock backup max_fails=0;
               keepalive 64;
               keepalive_timeout 120s;
+          }
+          upstream newest_gateway {
+              {{ range service "gateway" }}
+              server {{ .Address }}:{{ .Port }} max_fails=1 fail_timeout=2s;
+              {{ else }}
+              server 127.0.0.1:9 down;
+              {{ end }}
           }
         EOT
       }

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -125,8 +126,9 @@ func (b *bundle) sliceAlloc(t testing.TB, number int) *nomad.AllocationListStub 
 	return newest
 }
 
-// One gateway after the other is replaced while users work: no request fails,
-// who is logged in stays so, and sockets are told to come back.
+// One gateway after the other is replaced while users work, and nginx reads its
+// configuration anew for other reasons too: no request fails, who is logged in
+// stays so, and sockets are told to come back.
 func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 	b := setup(t)
 	u := b.signUp(t)
@@ -198,6 +200,7 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 		})
 	}
 
+	wg.Go(func() { b.reloadEdge(ctx, t) })
 	replaced := b.replaceGateways(t)
 	stop()
 	wg.Wait()
@@ -205,6 +208,32 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 		t.Errorf("%d gateways replaced, %d requests, %d slow ones, %d reconnects", replaced, requests.Load(), slow.Load(), reconnects.Load())
 	}
 	t.Logf("%d requests, %d slow ones, %d reconnects", requests.Load(), slow.Load(), reconnects.Load())
+}
+
+// reloadEdge has nginx read its configuration anew every three seconds, as after
+// a new certificate. What it was before goes on with the sockets it has.
+func (b *bundle) reloadEdge(ctx context.Context, t *testing.T) {
+	stubs, _, err := b.Nomad().Jobs().Allocations("edge", false, nil)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	running := slices.IndexFunc(stubs, func(a *nomad.AllocationListStub) bool { return a.ClientStatus == nomad.AllocClientStatusRunning })
+	if running < 0 {
+		t.Error("no edge runs")
+		return
+	}
+	edge := &nomad.Allocation{ID: stubs[running].ID, NodeID: stubs[running].NodeID}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(3 * time.Second):
+		}
+		if err := b.Nomad().Allocations().Signal(edge, nil, "nginx", "SIGHUP"); err != nil {
+			t.Errorf("reload: %v", err)
+		}
+	}
 }
 
 // replaceGateways stops one gateway after the other, each when the one before has
