@@ -131,7 +131,9 @@ job "edge" {
         destination   = "local/upstream.conf"
         change_mode   = "signal"
         change_signal = "SIGHUP"
-        # Sooner than a gateway's shutdown_delay is over.
+        # Sooner than a gateway's shutdown_delay is over; Nomad would put the signal
+        # off by up to 5 s.
+        splay = "0s"
         wait {
           min = "100ms"
           max = "1s"

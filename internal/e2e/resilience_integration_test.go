@@ -210,6 +210,28 @@ func TestGatewaysAreReplacedUnderLoad(t *testing.T) {
 	t.Logf("%d requests, %d slow ones, %d reconnects", requests.Load(), slow.Load(), reconnects.Load())
 }
 
+// A gateway that leaves is still there when nginx no longer knows it.
+func TestNginxLearnsInTimeThatAGatewayLeaves(t *testing.T) {
+	b := setup(t)
+	group := func(name string) *nomad.TaskGroup {
+		t.Helper()
+		job, _, err := b.Nomad().Jobs().Info(name, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return job.TaskGroups[0]
+	}
+	templates := group("edge").Tasks[0].Templates
+	i := slices.IndexFunc(templates, func(t *nomad.Template) bool { return *t.DestPath == "local/upstream.conf" })
+	if i < 0 {
+		t.Fatal("the edge has no upstream.conf")
+	}
+	delay := group("gateway").ShutdownDelay
+	if latest := *templates[i].Wait.Max + *templates[i].Splay; delay == nil || latest > *delay/2 {
+		t.Errorf("nginx is told up to %v after a gateway left, which goes after %v", latest, delay)
+	}
+}
+
 // reloadEdge has nginx read its configuration anew every three seconds, as after
 // a new certificate. What it was before goes on with the sockets it has.
 func (b *bundle) reloadEdge(ctx context.Context, t *testing.T) {
