@@ -31,7 +31,8 @@ const mailedAccount = `used AS (
 )`
 
 // signUp is one statement, hence one transaction and one round trip: the
-// account, its first session, what the audit log says of it, and either a warm slice or a place in the queue.
+// account, its first session, what the audit log says of it, and either a warm
+// slice or a place in the queue.
 // A slice that another sign-up is taking is skipped, and nobody overtakes the
 // queue. No row comes back when there is no new account; nobody has one then.
 //
@@ -83,7 +84,7 @@ FROM gateway.settings`
 // sign-ups begin with a mail, or else that there is an account with it.
 func (s *GatewayStore) SignUpCheck(ctx context.Context, email string) (byMail, taken bool, err error) {
 	if err := s.db.QueryRow(ctx, signUpCheck, email).Scan(&byMail, &taken); err != nil {
-		return false, false, fmt.Errorf("may sign up: %w", outage(err))
+		return false, false, fmt.Errorf("check a sign-up: %w", outage(err))
 	}
 	return byMail, taken, nil
 }
