@@ -126,7 +126,9 @@ job "edge" {
         data          = "{{ with nomadVar \"nomad/jobs/edge\" }}{{ .tls_key }}{{ end }}"
       }
 
-      # With no gateway healthy nginx still starts, and answers 502 itself.
+      # Where no gateway passes its check nginx asks those that there are: one slow
+      # answer to a check is no reason to turn everybody away. With none at all it
+      # still starts, and answers itself.
       template {
         destination   = "local/upstream.conf"
         change_mode   = "signal"
@@ -139,22 +141,23 @@ job "edge" {
           max = "1s"
         }
         data          = <<-EOT
-          upstream gateway {
-              {{ range service "gateway" }}
+          {{ define "servers" }}
+              {{ range . }}
               server {{ .Address }}:{{ .Port }} max_fails=1 fail_timeout=2s;
               {{ else }}
               server 127.0.0.1:9 down;
               {{ end }}
+          {{ end }}
+          {{ $gateways := service "gateway" }}
+          {{ if not $gateways }}{{ $gateways = service "gateway|any" }}{{ end }}
+          upstream gateway {
+              {{ template "servers" $gateways }}
               server unix:/tmp/newest.sock backup max_fails=0;
               keepalive 64;
               keepalive_timeout 120s;
           }
           upstream newest_gateway {
-              {{ range service "gateway" }}
-              server {{ .Address }}:{{ .Port }} max_fails=1 fail_timeout=2s;
-              {{ else }}
-              server 127.0.0.1:9 down;
-              {{ end }}
+              {{ template "servers" $gateways }}
           }
         EOT
       }

@@ -246,6 +246,37 @@ func checkEdgeProblem(t testing.TB, a answer, status int, code string) {
 	checkSecurityHeaders(t, a.header, edgeHeaders)
 }
 
+// Gateways that all fail their check, as for a moment of much work, are still asked.
+func TestEdgeAsksGatewaysThatFailTheirCheck(t *testing.T) {
+	b := setup(t)
+	c := b.client(t)
+	entries, _, err := b.Consul().Health().Service("gateway", "", true, nil)
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%d gateways pass, %v", len(entries), err)
+	}
+	t.Cleanup(func() {
+		for _, e := range entries {
+			if err := b.Consul().Agent().DisableServiceMaintenance(e.Service.ID); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for _, e := range entries {
+		if err := b.Consul().Agent().EnableServiceMaintenance(e.Service.ID, "test"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asked := 0
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+		c.want(http.StatusUnauthorized, "GET", "/auth/me", nil)
+		asked++
+	}
+	left, _, err := b.Consul().Health().Service("gateway", "", true, nil)
+	if err != nil || len(left) > 0 || asked < 20 {
+		t.Errorf("%d requests while %d gateways passed, %v", asked, len(left), err)
+	}
+}
+
 // With no gateway there is still an answer, and what the edge has itself is served.
 func TestEdgeWithoutGateways(t *testing.T) {
 	b := setup(t)
