@@ -48,6 +48,13 @@ const (
 	ResetPasswordLifetime = time.Hour
 )
 
+// How many mails with a token one address gets: of each kind within an hour, and of
+// MailSignUp, whose recipient need not have an account, within a day.
+const (
+	MailsPerHour      = 3
+	SignUpMailsPerDay = 5
+)
+
 // TokenLifetime returns how long the token in a mail is good; 0 for a kind that
 // has none.
 func (k MailKind) TokenLifetime() time.Duration {

@@ -15,6 +15,7 @@ type memoryMail struct {
 	platform.QueuedMail
 	userID string
 	over   bool
+	sentAt time.Time // zero if it was dropped
 }
 
 type memoryAccountToken struct {
@@ -307,7 +308,9 @@ func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, e
 	if m.Kind == platform.MailResetPassword {
 		u = s.byEmail(m.Recipient)
 	}
-	if u == nil || m.Kind == platform.MailVerifyEmail && u.EmailVerified || m.Kind == platform.MailChangeEmail && s.byEmail(m.Recipient) != nil {
+	if u == nil || m.Kind == platform.MailVerifyEmail && (u.EmailVerified || u.Email != m.Recipient) ||
+		m.Kind == platform.MailChangeEmail && s.byEmail(m.Recipient) != nil || s.sentSince(m, time.Hour) >= platform.MailsPerHour ||
+		m.Kind == platform.MailSignUp && s.sentSince(m, 24*time.Hour) >= platform.SignUpMailsPerDay {
 		return platform.Errorf(platform.ErrNotFound, "moot")
 	}
 	s.tokens[hash] = memoryAccountToken{platform.AccountToken{Purpose: m.Kind, Email: m.Recipient, User: u.User}, expiresAt}
@@ -320,11 +323,42 @@ func (s *memoryStore) MailSent(_ context.Context, id int64) error {
 	if s.down != nil {
 		return s.down
 	}
+	s.mails[id-1].over, s.mails[id-1].sentAt = true, time.Now()
+	return nil
+}
+
+func (s *memoryStore) DropMail(_ context.Context, id int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
 	s.mails[id-1].over = true
 	return nil
 }
 
-func (s *memoryStore) DropMail(ctx context.Context, id int64) error { return s.MailSent(ctx, id) }
+// sentSince counts the mails of m's kind to its recipient. Called while holding mu.
+func (s *memoryStore) sentSince(m memoryMail, span time.Duration) int {
+	n := 0
+	for _, o := range s.mails {
+		if o.Recipient == m.Recipient && o.Kind == m.Kind && !o.sentAt.IsZero() && time.Since(o.sentAt) < span {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *memoryStore) ageMails(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range s.mails {
+		m := &s.mails[i]
+		m.CreatedAt = m.CreatedAt.Add(-d)
+		if !m.sentAt.IsZero() {
+			m.sentAt = m.sentAt.Add(-d)
+		}
+	}
+}
 
 func (s *memoryStore) MailFailed(ctx context.Context, _ int64, _ string, _ time.Time) error {
 	return s.Ping(ctx)

@@ -3,13 +3,12 @@ package gateway
 import (
 	"testing"
 
-	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/storetest"
 )
 
 func TestMemoryStoreKeepsTheContract(t *testing.T) {
-	storetest.Test(t, func(*testing.T) (storetest.Store, func(platform.SliceState) int) {
+	storetest.Test(t, func(*testing.T) (storetest.Store, storetest.Levers) {
 		s := newMemoryStore()
-		return s, s.addSlice
+		return s, storetest.Levers{AddSlice: s.addSlice, AgeMails: s.ageMails}
 	})
 }

@@ -99,54 +99,6 @@ func TestMailsAreClaimedOnceAndTriedAgain(t *testing.T) {
 	}
 }
 
-func TestMailsWithoutAPoint(t *testing.T) {
-	b := newGatewayBench(t)
-	b.signUp(t, "taken@example.com")
-	u, _ := b.signUp(t, "ana@example.com")
-	for name, c := range map[string]struct {
-		kind       platform.MailKind
-		userID, to string
-		want       bool
-	}{
-		"verification":                   {platform.MailVerifyEmail, u.ID, "ana@example.com", true},
-		"verification of an old address": {platform.MailVerifyEmail, u.ID, "former@example.com", false},
-		"reset":                          {platform.MailResetPassword, "", "ana@example.com", true},
-		"reset of nobody's password":     {platform.MailResetPassword, "", "nobody@example.com", false},
-		"change":                         {platform.MailChangeEmail, u.ID, "new@example.com", true},
-		"change to a taken address":      {platform.MailChangeEmail, u.ID, "taken@example.com", false},
-	} {
-		if _, ok := b.mail(t, c.kind, c.userID, c.to); ok != c.want {
-			t.Errorf("%s: sent %v", name, ok)
-		}
-	}
-	for range 2 {
-		b.mail(t, platform.MailResetPassword, "", "ana@example.com")
-	}
-	if _, ok := b.mail(t, platform.MailResetPassword, "", "ana@example.com"); ok {
-		t.Error("a fourth reset within the hour is sent")
-	}
-}
-
-// People who have no account may be written to as well: not without end.
-func TestMailsToSignUp(t *testing.T) {
-	b := newGatewayBench(t)
-	b.signUp(t, "taken@example.com")
-	for _, to := range []string{"ana@example.com", "taken@example.com"} {
-		sent := 0
-		for range 4 { // hours
-			for range 3 {
-				if _, ok := b.mail(t, platform.MailSignUp, "", to); ok {
-					sent++
-				}
-			}
-			b.exec(t, `UPDATE gateway.mails SET sent_at = sent_at - interval '61 minutes', created_at = created_at - interval '61 minutes'`)
-		}
-		if sent != 5 {
-			t.Errorf("%d mails to %s within a day", sent, to)
-		}
-	}
-}
-
 // A token is good for one sign-up, whoever else opens the link at that moment.
 func TestSignUpByMailTwiceAtOnce(t *testing.T) {
 	b := newGatewayBench(t)

@@ -8,13 +8,6 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// mailsPerHour bounds how often a person gets a mail of one kind, and signUpsPerDay
-// how often somebody who need not have an account is asked to sign up.
-const (
-	mailsPerHour  = 3
-	signUpsPerDay = 5
-)
-
 // QueueMail notes a mail that is to be sent. Without a user it is for the
 // account with this address, if there is one when it is sent.
 func (s *GatewayStore) QueueMail(ctx context.Context, kind platform.MailKind, userID, recipient string) error {
@@ -82,7 +75,7 @@ WHERE m.id = $1
 // there is no such account, the address is verified or taken by now, or its
 // owner got several of the kind within the hour or, to sign up, the day.
 func (s *GatewayStore) AddMailToken(ctx context.Context, mailID int64, tokenHash [32]byte, expiresAt time.Time) error {
-	tag, err := s.db.Exec(ctx, mailToken, mailID, tokenHash[:], expiresAt, mailsPerHour, signUpsPerDay)
+	tag, err := s.db.Exec(ctx, mailToken, mailID, tokenHash[:], expiresAt, platform.MailsPerHour, platform.SignUpMailsPerDay)
 	if err != nil {
 		return fmt.Errorf("token of mail %d: %w", mailID, outage(err))
 	}

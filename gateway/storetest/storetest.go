@@ -31,24 +31,30 @@ type Store interface {
 	DeleteDueUsers(ctx context.Context) ([]string, error)
 }
 
-// Test checks that a store keeps its contract. fresh returns an empty one, and
-// what adds a slice to it and returns its number.
-func Test(t *testing.T, fresh func(*testing.T) (Store, func(platform.SliceState) int)) {
+// Levers are what a test needs of a store beyond its contract.
+type Levers struct {
+	AddSlice func(platform.SliceState) int // returns its number
+	AgeMails func(time.Duration)           // they were queued and sent that much earlier
+}
+
+// Test checks that a store keeps its contract. fresh returns an empty one.
+func Test(t *testing.T, fresh func(*testing.T) (Store, Levers)) {
 	for name, test := range map[string]func(*testing.T, *bench){
-		"claims": testClaims, "sign-up by mail": testSignUpByMail, "sessions": testSessions, "mailed tokens": testMailedTokens, "passwords": testPasswords,
+		"claims": testClaims, "sign-up by mail": testSignUpByMail, "mails without a point": testMailsWithoutAPoint, "mails to sign up": testMailsToSignUp,
+		"sessions": testSessions, "mailed tokens": testMailedTokens, "passwords": testPasswords,
 		"second factor": testSecondFactor, "API tokens": testAPITokens, "leaving": testLeaving,
 		"users": testUsers, "slices": testSlices, "settings": testSettings, "audit": testAudit,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s, addSlice := fresh(t)
-			test(t, &bench{Store: s, addSlice: addSlice})
+			s, levers := fresh(t)
+			test(t, &bench{Store: s, Levers: levers})
 		})
 	}
 }
 
 type bench struct {
 	Store
-	addSlice func(platform.SliceState) int
+	Levers
 }
 
 // person is a user with one session.
@@ -166,8 +172,8 @@ func wantCode(t *testing.T, what string, err error, want platform.ErrorCode) {
 
 func testClaims(t *testing.T, b *bench) {
 	ctx := t.Context()
-	b.addSlice(platform.SliceProvisioning)
-	warm := b.addSlice(platform.SliceWarm)
+	b.AddSlice(platform.SliceProvisioning)
+	warm := b.AddSlice(platform.SliceWarm)
 	ana := b.signUp(t, "ana@example.com")
 	if ana.slice.Number != warm || ana.slice.State != platform.SliceAssigned || ana.slice.UserID != ana.ID || ana.Role != platform.RoleUser || ana.EmailVerified {
 		t.Errorf("ana: %+v", ana)
@@ -201,7 +207,7 @@ func testClaims(t *testing.T, b *bench) {
 	if n, err := b.ServeQueue(ctx); err != nil || n != 0 {
 		t.Errorf("served %d, %v; there is nothing to serve", n, err)
 	}
-	second := b.addSlice(platform.SliceWarm)
+	second := b.AddSlice(platform.SliceWarm)
 	if late := b.signUp(t, "late@example.com"); late.slice.Number != 0 {
 		t.Errorf("late overtook the queue: %+v", late.slice)
 	}
@@ -228,7 +234,7 @@ func testClaims(t *testing.T, b *bench) {
 
 func testSessions(t *testing.T, b *bench) {
 	ctx := t.Context()
-	number := b.addSlice(platform.SliceWarm)
+	number := b.AddSlice(platform.SliceWarm)
 	ana, ben := b.signUp(t, "ana@example.com"), b.signUp(t, "ben@example.com")
 	second, third := newHash(), newHash()
 	must(t, b.CreateSession(ctx, ana.ID, start(second), by(ana.ID)))
@@ -345,6 +351,78 @@ func testMailedTokens(t *testing.T, b *bench) {
 	b.wantAudit(t, "user", ana.ID, "user.create", "user.email_verify", "user.email_change", "user.password_reset")
 }
 
+// sent queues a mail, and sends it if it has a point.
+func (b *bench) sent(t *testing.T, kind platform.MailKind, userID, to string) bool {
+	t.Helper()
+	must(t, b.QueueMail(t.Context(), kind, userID, to))
+	m := b.mail(t, kind)
+	if m.Recipient != to {
+		t.Fatalf("a mail to %s is due, want %s", m.Recipient, to)
+	}
+	err := b.AddMailToken(t.Context(), m.ID, newHash(), time.Now().Add(time.Hour))
+	if platform.CodeOf(err) == platform.ErrNotFound {
+		must(t, b.DropMail(t.Context(), m.ID))
+		return false
+	}
+	must(t, err)
+	must(t, b.MailSent(t.Context(), m.ID))
+	return true
+}
+
+func testMailsWithoutAPoint(t *testing.T, b *bench) {
+	b.signUp(t, "taken@example.com")
+	u := b.signUp(t, "ana@example.com")
+	for _, c := range []struct {
+		name       string
+		kind       platform.MailKind
+		userID, to string
+		want       bool
+	}{
+		{"verification", platform.MailVerifyEmail, u.ID, "ana@example.com", true},
+		{"verification of an old address", platform.MailVerifyEmail, u.ID, "former@example.com", false},
+		{"reset", platform.MailResetPassword, "", "ana@example.com", true},
+		{"reset of nobody's password", platform.MailResetPassword, "", "nobody@example.com", false},
+		{"change", platform.MailChangeEmail, u.ID, "new@example.com", true},
+		{"change to a taken address", platform.MailChangeEmail, u.ID, "taken@example.com", false},
+		{"second reset", platform.MailResetPassword, "", "ana@example.com", true},
+		{"third reset", platform.MailResetPassword, "", "ana@example.com", true},
+		{"fourth reset within the hour", platform.MailResetPassword, "", "ana@example.com", false},
+		{"another kind", platform.MailVerifyEmail, u.ID, "ana@example.com", true},
+		{"reset for another", platform.MailResetPassword, "", "taken@example.com", true},
+	} {
+		if got := b.sent(t, c.kind, c.userID, c.to); got != c.want {
+			t.Errorf("%s: sent %v", c.name, got)
+		}
+	}
+	b.AgeMails(61 * time.Minute)
+	if !b.sent(t, platform.MailResetPassword, "", "ana@example.com") {
+		t.Error("a reset an hour later is not sent")
+	}
+}
+
+// People who have no account may be written to as well: not without end.
+func testMailsToSignUp(t *testing.T, b *bench) {
+	b.signUp(t, "taken@example.com")
+	for _, to := range []string{"ana@example.com", "taken@example.com"} {
+		sent := 0
+		for range 4 { // hours
+			for range platform.MailsPerHour {
+				if b.sent(t, platform.MailSignUp, "", to) {
+					sent++
+				}
+			}
+			b.AgeMails(61 * time.Minute)
+		}
+		if sent != platform.SignUpMailsPerDay {
+			t.Errorf("%d mails to %s within a day", sent, to)
+		}
+		b.AgeMails(24 * time.Hour)
+		if !b.sent(t, platform.MailSignUp, "", to) {
+			t.Errorf("no mail to %s a day later", to)
+		}
+	}
+}
+
 func testSignUpByMail(t *testing.T, b *bench) {
 	ctx := t.Context()
 	ask := func(email string, hasAccount bool) [32]byte {
@@ -364,7 +442,7 @@ func testSignUpByMail(t *testing.T, b *bench) {
 			t.Errorf("%s: by mail %v, taken %v, %v", email, byMail, taken, err)
 		}
 	}
-	b.addSlice(platform.SliceWarm)
+	b.AddSlice(platform.SliceWarm)
 	b.signUp(t, "taken@example.com")
 	must(t, b.MailSent(ctx, b.mail(t, platform.MailVerifyEmail).ID))
 	check("ana@example.com", false, false)
@@ -388,7 +466,7 @@ func testSignUpByMail(t *testing.T, b *bench) {
 	_, err = b.ResetPassword(ctx, token, "x", by(""))
 	wantCode(t, "reset with a token to sign up", err, platform.ErrNotFound)
 
-	number, session := b.addSlice(platform.SliceWarm), newHash()
+	number, session := b.AddSlice(platform.SliceWarm), newHash()
 	u, sl, err := b.SignUpByMail(ctx, token, "hash", start(session), by(""))
 	if err != nil || u.Email != "ana@example.com" || !u.EmailVerified || u.ID == "" || sl.Number != number || sl.UserID != u.ID {
 		t.Fatalf("signed up: %+v, %+v, %v", u, sl, err)
@@ -500,7 +578,7 @@ func testSecondFactor(t *testing.T, b *bench) {
 
 func testAPITokens(t *testing.T, b *bench) {
 	ctx := t.Context()
-	number := b.addSlice(platform.SliceWarm)
+	number := b.AddSlice(platform.SliceWarm)
 	ana, ben := b.signUp(t, "ana@example.com"), b.signUp(t, "ben@example.com")
 	token := platform.APIToken{TokenHash: newHash(), Name: "import", Scope: platform.ScopeRead, ExpiresAt: time.Now().Add(time.Hour)}
 	made, err := b.CreateAPIToken(ctx, ana.ID, token, by(ana.ID))
@@ -540,7 +618,7 @@ func testAPITokens(t *testing.T, b *bench) {
 
 func testLeaving(t *testing.T, b *bench) {
 	ctx := t.Context()
-	number := b.addSlice(platform.SliceWarm)
+	number := b.AddSlice(platform.SliceWarm)
 	ana := b.signUp(t, "ana@example.com")
 	other := newHash()
 	must(t, b.CreateSession(ctx, ana.ID, start(other), by(ana.ID)))
@@ -582,7 +660,7 @@ func testUsers(t *testing.T, b *bench) {
 		t.Errorf("a second first admin: %v, %v", made, err)
 	}
 	b.wantAudit(t, "user", admin.ID, "user.create", "session.create")
-	number := b.addSlice(platform.SliceWarm)
+	number := b.AddSlice(platform.SliceWarm)
 	ana, ben := b.signUp(t, "ana@example.com"), b.signUp(t, "ben@example.com")
 
 	list := func(f platform.UserFilter, want ...person) []platform.UserRecord {
@@ -673,7 +751,7 @@ func testUsers(t *testing.T, b *bench) {
 
 func testSlices(t *testing.T, b *bench) {
 	ctx := t.Context()
-	first, second, third := b.addSlice(platform.SliceWarm), b.addSlice(platform.SliceWarm), b.addSlice(platform.SliceRequested)
+	first, second, third := b.AddSlice(platform.SliceWarm), b.AddSlice(platform.SliceWarm), b.AddSlice(platform.SliceRequested)
 	ana := b.signUp(t, "ana@example.com")
 	if ana.slice.Number != first {
 		t.Errorf("claimed %d, want the oldest, %d", ana.slice.Number, first)
