@@ -16,6 +16,7 @@ type Session struct {
 	AuthenticatedAt time.Time // when the user last proved who they are
 	LastSeenAt      time.Time // exact to SessionSeenEvery
 	ExpiresAt       time.Time // the earlier of the idle and the absolute end
+	EndsAt          time.Time // the absolute end, however much it is used
 	UserAgent       string
 	ClientAddr      string // IP address at log-in
 	ImpersonatorID  string // of the admin who acts for the user; "" for the user's own
@@ -37,6 +38,7 @@ const (
 type SessionStart struct {
 	TokenHash  [32]byte
 	Method     LogInMethod // for the audit log
+	Password   string      // hash of the password that was given; "" for a log-in without
 	ExpiresAt  time.Time
 	UserAgent  string
 	ClientAddr string

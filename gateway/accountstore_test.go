@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ type memoryMail struct {
 	userID string
 	over   bool
 	sentAt time.Time // zero if it was dropped
+	gone   bool      // whoever asks for it does not find it
 }
 
 type memoryAccountToken struct {
@@ -46,7 +48,7 @@ func (s *memoryStore) addSession(u platform.User, start platform.SessionStart) {
 	now := time.Now()
 	s.sessions[start.TokenHash] = platform.Session{
 		ID: uuid.NewString(), TokenHash: start.TokenHash, User: u, CreatedAt: now, AuthenticatedAt: now, LastSeenAt: now,
-		ExpiresAt: start.ExpiresAt, UserAgent: start.UserAgent, ClientAddr: start.ClientAddr,
+		ExpiresAt: start.ExpiresAt, EndsAt: start.ExpiresAt, UserAgent: start.UserAgent, ClientAddr: start.ClientAddr,
 	}
 }
 
@@ -100,6 +102,34 @@ func (s *memoryStore) endWhere(match func(platform.Session) bool) (ended [][32]b
 	return ended
 }
 
+// othersOf matches a user's sessions but for one, with those in which they act for
+// others.
+func othersOf(userID string, but [32]byte) func(platform.Session) bool {
+	return func(ses platform.Session) bool {
+		return ses.User.ID == userID && ses.TokenHash != but || ses.ImpersonatorID == userID
+	}
+}
+
+// endAll ends a user's sessions but one, and their links, those on their way too.
+// Called while holding mu.
+func (s *memoryStore) endAll(userID string, but [32]byte) (ended [][32]byte) {
+	maps.DeleteFunc(s.tokens, func(_ [32]byte, t memoryAccountToken) bool {
+		return t.User.ID == userID && t.Purpose != platform.MailVerifyEmail
+	})
+	s.dropChanges(userID)
+	return s.endWhere(othersOf(userID, but))
+}
+
+// dropChanges forgets the changes of address whose mails are not out. Called while
+// holding mu.
+func (s *memoryStore) dropChanges(userID string) {
+	for i := range s.mails {
+		if m := &s.mails[i]; m.userID == userID && m.Kind == platform.MailChangeEmail && m.sentAt.IsZero() {
+			m.over, m.gone = true, true
+		}
+	}
+}
+
 func (s *memoryStore) QueueMail(_ context.Context, kind platform.MailKind, userID, to string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -151,6 +181,8 @@ func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.
 	case t.Purpose == platform.MailVerifyEmail && t.Email == u.Email:
 		s.note(by, "user.email_verify", u.ID)
 	case t.Purpose == platform.MailChangeEmail:
+		maps.DeleteFunc(s.tokens, func(_ [32]byte, o memoryAccountToken) bool { return o.User.ID == u.ID })
+		s.dropChanges(u.ID)
 		s.queueMail(platform.MailEmailChanged, u.ID, u.Email)
 		s.note(by, "user.email_change", u.ID)
 	default:
@@ -171,8 +203,13 @@ func (s *memoryStore) ResetPassword(_ context.Context, hash [32]byte, password s
 		return platform.User{}, err
 	}
 	u := s.byID(t.User.ID)
+	by.ActorID = u.ID
+	if !u.EmailVerified {
+		s.removeFactors(u.ID, by)
+	}
 	u.hash, u.EmailVerified = password, true
-	s.endWhere(func(ses platform.Session) bool { return ses.User.ID == u.ID })
+	s.endAll(u.ID, [32]byte{})
+	maps.DeleteFunc(s.apiTokens, func(_ [32]byte, t memoryToken) bool { return t.userID == u.ID })
 	s.queueMail(platform.MailPasswordChanged, u.ID, u.Email)
 	s.note(by, "user.password_reset", u.ID)
 	return u.User, nil
@@ -192,7 +229,7 @@ func (s *memoryStore) ChangePassword(_ context.Context, userID, before, after st
 		return err
 	}
 	u.hash = after
-	s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.TokenHash != rotated })
+	s.endAll(userID, rotated)
 	s.queueMail(platform.MailPasswordChanged, userID, u.Email)
 	s.note(by, "user.password_change", userID)
 	return nil
@@ -257,7 +294,7 @@ func (s *memoryStore) EndOtherSessions(_ context.Context, userID string, but [32
 	if s.down != nil {
 		return nil, s.down
 	}
-	ended := s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.TokenHash != but })
+	ended := s.endWhere(othersOf(userID, but))
 	s.note(by, "session.revoke", userID)
 	return ended, nil
 }
@@ -272,6 +309,9 @@ func (s *memoryStore) SessionsSeen(_ context.Context, hashes [][32]byte) error {
 		if ses, ok := s.sessions[h]; ok {
 			ses.LastSeenAt = time.Now()
 			s.sessions[h] = ses
+			if ses.ImpersonatorID == "" {
+				s.byID(ses.User.ID).lastSeenAt = time.Now()
+			}
 		}
 	}
 	return nil
@@ -308,7 +348,7 @@ func (s *memoryStore) AddMailToken(_ context.Context, id int64, hash [32]byte, e
 	if m.Kind == platform.MailResetPassword {
 		u = s.byEmail(m.Recipient)
 	}
-	if u == nil || m.Kind == platform.MailVerifyEmail && (u.EmailVerified || u.Email != m.Recipient) ||
+	if u == nil || m.gone || m.Kind == platform.MailVerifyEmail && (u.EmailVerified || u.Email != m.Recipient) ||
 		m.Kind == platform.MailChangeEmail && s.byEmail(m.Recipient) != nil || s.sentSince(m, time.Hour) >= platform.MailsPerHour ||
 		m.Kind == platform.MailSignUp && s.sentSince(m, 24*time.Hour) >= platform.SignUpMailsPerDay {
 		return platform.Errorf(platform.ErrNotFound, "moot")

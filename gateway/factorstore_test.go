@@ -53,11 +53,14 @@ func (f *memoryFactor) setCodes(codes [][32]byte) {
 	}
 }
 
-func (s *memoryStore) EnableSecondFactor(_ context.Context, userID string, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error {
+func (s *memoryStore) EnableSecondFactor(_ context.Context, userID string, session [32]byte, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return s.down
+	}
+	if s.sessions[session].User.ID != userID {
+		return platform.Errorf(platform.ErrUnauthenticated, "no session")
 	}
 	f := s.factor(userID)
 	if f.secret != nil || !bytes.Equal(f.pending, pending) {

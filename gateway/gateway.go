@@ -42,6 +42,7 @@ const (
 	expireEvery       = 10 * time.Minute
 	expireTimeout     = time.Minute
 	noteSeenEvery     = time.Minute
+	closeOverEvery    = 5 * time.Second
 	noteSeenTimeout   = 10 * time.Second
 )
 
@@ -203,6 +204,7 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 	wg.Go(func() { g.mails.Run(background) })
 	wg.Go(func() { g.expire(background) })
 	wg.Go(func() { g.noteSeen(background) })
+	wg.Go(func() { g.closeOver(background) })
 
 	srv, clients := g.newServer(ln)
 	wg.Go(func() { clients.Watch(background) })

@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -606,7 +607,7 @@ func TestSocketsAreCheckedAfterAnInterruption(t *testing.T) {
 	// the queue they go on being told.
 	keptHash, _ := platform.HashSessionToken(kept)
 	toSlice := make(chan int, 1)
-	if _, err := b.sockets.Add(sockets.Slice, keptHash, testUserID(2), func(code int) { toSlice <- code }); err != nil {
+	if _, err := b.sockets.Add(sockets.Slice, keptHash, testUserID(2), time.Now().Add(time.Hour), func(code int) { toSlice <- code }); err != nil {
 		t.Fatal(err)
 	}
 	b.NotificationsDown()
@@ -621,13 +622,39 @@ func TestSocketsAreCheckedAfterAnInterruption(t *testing.T) {
 		if code != sockets.ClosePolicyViolation {
 			t.Errorf("closed with %d", code)
 		}
-	default:
+	case <-time.After(5 * time.Second):
 		t.Error("a socket to a slice that is not the user's any more stays")
 	}
 	b.store.locked(func() { b.store.down = errors.New("down") })
 	b.NotificationsUp(t.Context()) // cannot be told: closed to be safe, by whoever notices first
 	if _, got, err := two.ReadMessage(); !websocket.IsCloseError(err, sockets.ClosePolicyViolation, websocket.CloseTryAgainLater) {
 		t.Fatalf("frame %s, %v; want a close", got, err)
+	}
+}
+
+// A socket lives no longer than its session, whose time may be short: that of an
+// admin who acts for a user.
+func TestSocketsEndWithTheTimeOfTheirSessions(t *testing.T) {
+	b := setup(t)
+	b.run(t)
+	ana, ben := b.signUp(t, "ana@example.com"), b.signUp(t, "ben@example.com")
+	hash, _ := platform.HashSessionToken(ana)
+	b.store.locked(func() {
+		ses := b.store.sessions[hash]
+		ses.EndsAt = time.Now().Add(2 * time.Second)
+		ses.ExpiresAt = ses.EndsAt
+		b.store.sessions[hash] = ses
+	})
+	b.Gateway.sessions.Invalidate(hash)
+	one, two := b.dialEvents(t, ana), b.dialEvents(t, ben)
+	wantFrame(t, one, `{"state":"queued","position":1,"estimate_seconds":4}`)
+	wantFrame(t, two, `{"state":"queued","position":2,"estimate_seconds":8}`)
+	wantClose(t, one, sockets.ClosePolicyViolation)
+	hash, _ = platform.HashSessionToken(ben)
+	for end := time.Now().Add(5 * time.Second); b.sockets.Len() > 1 && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	}
+	if open := b.sockets.Sessions(); !slices.Equal(open, [][32]byte{hash}) {
+		t.Errorf("%d sessions have sockets", len(open))
 	}
 }
 
@@ -712,24 +739,37 @@ func TestShutDownHasAnOrder(t *testing.T) {
 func TestRunShutsDownGracefully(t *testing.T) {
 	b := setup(t)
 	cookie := b.signUp(t, "ana@example.com")
+	stop := b.run(t)
+	conn := b.dialEvents(t, cookie)
+	wantFrame(t, conn, `{"state":"queued","position":1,"estimate_seconds":4}`)
+	go stop()
+	wantClose(t, conn, sockets.CloseGoingAway)
+	stop()
+}
+
+// run serves as a program does, with all that goes on beside the requests. stop
+// waits until it has ended.
+func (b *testBundle) run(t *testing.T) (stop func()) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.url = "http://" + ln.Addr().String()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx, ln) }()
-	conn := b.dialEvents(t, cookie)
-	wantFrame(t, conn, `{"state":"queued","position":1,"estimate_seconds":4}`)
-	cancel()
-	wantClose(t, conn, sockets.CloseGoingAway)
-	select {
-	case err := <-done:
-		if err != nil {
-			t.Error(err)
+	stop = sync.OnceFunc(func() {
+		cancel()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Error(err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Error("does not stop")
 		}
-	case <-time.After(10 * time.Second):
-		t.Fatal("does not stop")
-	}
+	})
+	t.Cleanup(stop)
+	return stop
 }

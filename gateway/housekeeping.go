@@ -44,6 +44,12 @@ func (g *Gateway) expire(ctx context.Context) {
 	every(ctx, expireEvery, remove)
 }
 
+// closeOver ends sockets when their sessions do: those of admins who act for a user
+// say when that is.
+func (g *Gateway) closeOver(ctx context.Context) {
+	every(ctx, closeOverEvery, func() { g.sockets.CloseOver(time.Now()) })
+}
+
 // deleteDueUsers deletes the accounts of those who asked for it, and did not
 // change their mind in time. Other gateways are notified.
 func (g *Gateway) deleteDueUsers(ctx context.Context) {

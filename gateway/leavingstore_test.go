@@ -22,7 +22,7 @@ func (s *memoryStore) ScheduleDeletion(_ context.Context, userID string, but [32
 	}
 	u.deletionRequestedAt = time.Now()
 	u.DeletionAt = u.deletionRequestedAt.AddDate(0, 0, s.settings.DeletionGraceDays)
-	ended := s.endWhere(func(ses platform.Session) bool { return ses.User.ID == userID && ses.TokenHash != but })
+	ended := s.endAll(userID, but)
 	for h, t := range s.apiTokens {
 		if t.userID == userID {
 			ended = append(ended, h)
@@ -95,7 +95,8 @@ func (s *memoryStore) AccountHistory(_ context.Context, userID string) (h platfo
 		}
 	}
 	for _, m := range s.mails {
-		if m.userID == userID {
+		if m.userID == userID && m.Kind != platform.MailChangeEmail || m.Recipient == u.Email && m.Kind == platform.MailSignUp ||
+			m.Recipient == u.Email && m.Kind == platform.MailResetPassword && !m.CreatedAt.Before(u.CreatedAt) {
 			h.Mails = append(h.Mails, platform.SentMail{Kind: m.Kind, Recipient: m.Recipient, CreatedAt: m.CreatedAt})
 		}
 	}

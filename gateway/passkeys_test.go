@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -20,12 +21,13 @@ import (
 
 func TestMemoryStoreKeepsPasskeys(t *testing.T) {
 	s := newMemoryStore()
-	passkeytest.TestStore(t, s, func(email string) platform.User {
-		u, _, err := s.SignUp(t.Context(), email, "", platform.SessionStart{TokenHash: [32]byte([]byte(email + strings.Repeat(" ", 32)))}, platform.AuditEntry{})
+	passkeytest.TestStore(t, s, func(email string) (platform.User, [32]byte) {
+		session := sha256.Sum256([]byte(email))
+		u, _, err := s.SignUp(t.Context(), email, "", platform.SessionStart{TokenHash: session}, platform.AuditEntry{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		return u
+		return u, session
 	})
 }
 

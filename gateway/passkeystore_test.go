@@ -73,11 +73,14 @@ func (s *memoryStore) PasskeyByCredential(_ context.Context, credentialID []byte
 	return platform.Passkey{}, platform.User{}, platform.Errorf(platform.ErrNotFound, "no passkey")
 }
 
-func (s *memoryStore) CreatePasskey(_ context.Context, userID string, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error) {
+func (s *memoryStore) CreatePasskey(_ context.Context, userID string, session [32]byte, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return platform.Passkey{}, s.down
+	}
+	if s.sessions[session].User.ID != userID {
+		return p, platform.Errorf(platform.ErrUnauthenticated, "no session")
 	}
 	if len(s.passkeysOf(userID)) >= platform.MaxPasskeys {
 		return p, platform.Errorf(platform.ErrConflict, "too many")
@@ -161,9 +164,17 @@ func (s *memoryStore) ResetSecondFactors(_ context.Context, userID string, by pl
 	if s.down != nil {
 		return s.down
 	}
+	if !s.removeFactors(userID, by) {
+		return platform.Errorf(platform.ErrNotFound, "none")
+	}
+	return nil
+}
+
+// removeFactors reports whether there was anything. Called while holding mu.
+func (s *memoryStore) removeFactors(userID string, by platform.AuditEntry) bool {
 	passkeys := len(s.passkeysOf(userID))
 	if s.factor(userID).secret == nil && passkeys == 0 {
-		return platform.Errorf(platform.ErrNotFound, "none")
+		return false
 	}
 	delete(s.factors, userID)
 	s.passkeys = slices.DeleteFunc(s.passkeys, func(p memoryPasskey) bool { return p.userID == userID })
@@ -171,5 +182,5 @@ func (s *memoryStore) ResetSecondFactors(_ context.Context, userID string, by pl
 		s.queueMail(platform.MailPasskeyRemoved, userID, s.byID(userID).Email)
 	}
 	s.note(by, "user.second_factor_reset", userID)
-	return nil
+	return true
 }

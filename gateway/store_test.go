@@ -39,6 +39,7 @@ type memoryUser struct {
 	hash        string
 	blockReason string
 	blockedAt   time.Time
+	lastSeenAt  time.Time // zero: never
 
 	deletionRequestedAt time.Time
 }
@@ -99,7 +100,7 @@ func (s *memoryStore) SignUp(_ context.Context, email, hash string, start platfo
 func (s *memoryStore) newUser(email, hash string, start platform.SessionStart, by platform.AuditEntry) (platform.User, platform.Slice) {
 	s.made++
 	u := platform.User{ID: testUserID(s.made), Email: email, Role: platform.RoleUser, CreatedAt: time.Now()}
-	s.users = append(s.users, memoryUser{User: u, hash: hash})
+	s.users = append(s.users, memoryUser{User: u, hash: hash, lastSeenAt: time.Now()})
 	s.addSession(u, start)
 	by.ActorID = u.ID
 	s.note(by, "user.create", u.ID)
@@ -172,7 +173,12 @@ func (s *memoryStore) CreateSession(_ context.Context, userID string, start plat
 	if s.down != nil {
 		return s.down
 	}
-	s.addSession(s.byID(userID).User, start)
+	u := s.byID(userID)
+	if start.Password != "" && start.Password != u.hash {
+		return platform.Errorf(platform.ErrUnauthenticated, "another password")
+	}
+	u.lastSeenAt = time.Now()
+	s.addSession(u.User, start)
 	by.After = fmt.Appendf(nil, `{"method":%q}`, start.Method)
 	s.note(by, "session.create", userID)
 	return nil
@@ -450,6 +456,7 @@ func (s *memoryStore) BlockUser(_ context.Context, id, reason string, by platfor
 	default:
 		s.users[n].Blocked, s.users[n].blockedAt, s.users[n].blockReason = true, time.Now(), reason
 		s.leaveQueue(id)
+		s.endWhere(func(ses platform.Session) bool { return ses.ImpersonatorID == id })
 		s.record(by)
 		return nil
 	}
@@ -608,12 +615,12 @@ func (s *memoryStore) Impersonate(_ context.Context, userID string, admin [32]by
 	if u := s.users[n]; u.Blocked || u.Role == platform.RoleAdmin {
 		return platform.User{}, platform.Errorf(platform.ErrConflict, "admin or blocked")
 	}
-	if _, ok := s.sessions[admin]; !ok {
+	if a := s.byID(s.sessions[admin].User.ID); a.ID != by.ActorID || a.Role != platform.RoleAdmin || a.Blocked {
 		return platform.User{}, platform.Errorf(platform.ErrUnauthenticated, "no session")
 	}
 	delete(s.sessions, admin)
 	s.sessions[start.TokenHash] = platform.Session{
-		ID: testUserID(len(s.sessions) + 1000), TokenHash: start.TokenHash, User: s.users[n].User, ExpiresAt: start.ExpiresAt, ImpersonatorID: by.ActorID,
+		ID: testUserID(len(s.sessions) + 1000), TokenHash: start.TokenHash, User: s.users[n].User, ExpiresAt: start.ExpiresAt, EndsAt: start.ExpiresAt, ImpersonatorID: by.ActorID,
 	}
 	s.queueMail(platform.MailSupportAccess, userID, s.users[n].Email)
 	s.record(by)
@@ -627,9 +634,9 @@ func (s *memoryStore) LastSeen(_ context.Context, userIDs []string) (map[string]
 		return nil, s.down
 	}
 	seen := make(map[string]time.Time)
-	for _, ses := range s.sessions {
-		if slices.Contains(userIDs, ses.User.ID) && ses.ImpersonatorID == "" {
-			seen[ses.User.ID] = ses.LastSeenAt
+	for _, u := range s.users {
+		if slices.Contains(userIDs, u.ID) && !u.lastSeenAt.IsZero() {
+			seen[u.ID] = u.lastSeenAt
 		}
 	}
 	return seen, nil

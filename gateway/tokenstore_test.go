@@ -15,11 +15,14 @@ type memoryToken struct {
 	userID string
 }
 
-func (s *memoryStore) CreateAPIToken(_ context.Context, userID string, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error) {
+func (s *memoryStore) CreateAPIToken(_ context.Context, userID string, session [32]byte, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return platform.APIToken{}, s.down
+	}
+	if s.sessions[session].User.ID != userID {
+		return t, platform.Errorf(platform.ErrUnauthenticated, "no session")
 	}
 	n := 0
 	for _, o := range s.apiTokens {
@@ -78,7 +81,7 @@ func (s *memoryStore) APITokenSession(_ context.Context, hash [32]byte) (platfor
 	if !ok || !time.Now().Before(t.ExpiresAt) {
 		return platform.Session{}, platform.Slice{}, platform.Errorf(platform.ErrNotFound, "no token")
 	}
-	ses := platform.Session{ID: t.ID, TokenHash: hash, User: s.byID(t.userID).User, ExpiresAt: t.ExpiresAt, Scope: t.Scope}
+	ses := platform.Session{ID: t.ID, TokenHash: hash, User: s.byID(t.userID).User, ExpiresAt: t.ExpiresAt, EndsAt: t.ExpiresAt, Scope: t.Scope}
 	for _, sl := range s.slices {
 		if sl.UserID == t.userID {
 			return ses, sl, nil

@@ -107,6 +107,9 @@ func leaveEmail(ctx context.Context, tx pgx.Tx, u platform.User) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM gateway.account_tokens WHERE user_id = $1`, u.ID); err != nil {
 		return err
 	}
+	if err := dropChanges(ctx, tx, u.ID); err != nil {
+		return err
+	}
 	return queueMail(ctx, tx, platform.MailEmailChanged, u.ID, u.Email)
 }
 
@@ -122,8 +125,10 @@ func setEmail(ctx context.Context, tx pgx.Tx, userID, email string) error {
 }
 
 // ResetPassword uses a token: the user gets another password and has no
-// sessions any more. The token came by mail, so the address is verified too.
-// Returns ErrNotFound for a token that is not good.
+// sessions any more. The token came by mail, so the address is verified too: where
+// it was not before, the account may be somebody else's who gave this address, and
+// their second factors and passkeys are removed. Returns ErrNotFound for a token
+// that is not good.
 func (s *GatewayStore) ResetPassword(ctx context.Context, tokenHash [32]byte, passwordHash string, by platform.AuditEntry) (platform.User, error) {
 	var u platform.User
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
@@ -133,6 +138,12 @@ func (s *GatewayStore) ResetPassword(ctx context.Context, tokenHash [32]byte, pa
 		}
 		if u = t.User; t.Purpose != platform.MailResetPassword || t.Email != u.Email {
 			return errBadToken
+		}
+		by.ActorID = u.ID
+		if !u.EmailVerified {
+			if _, err := removeFactors(ctx, tx, u.ID, u.Email, by); err != nil {
+				return err
+			}
 		}
 		u.EmailVerified = true
 		_, err = tx.Exec(ctx, `
@@ -152,7 +163,6 @@ func (s *GatewayStore) ResetPassword(ctx context.Context, tokenHash [32]byte, pa
 			return err
 		}
 		by.Action = "user.password_reset"
-		by.ActorID = u.ID
 		return insertAudit(ctx, tx, aboutUser(by, u.ID))
 	})
 	if err != nil {
@@ -194,12 +204,20 @@ func (s *GatewayStore) ChangePassword(ctx context.Context, userID, before, after
 	return nil
 }
 
-// endAll ends a user's sessions but one, and their links.
+// endAll ends a user's sessions but one, and their links, those on their way too.
 func endAll(ctx context.Context, tx pgx.Tx, userID string, but [32]byte) error {
-	if _, err := tx.Exec(ctx, `DELETE FROM gateway.sessions WHERE user_id = $1 AND token_hash <> $2`, userID, but[:]); err != nil {
+	if _, err := tx.Exec(ctx, `DELETE FROM gateway.sessions WHERE `+othersOf, userID, but[:]); err != nil {
 		return err
 	}
-	_, err := tx.Exec(ctx, `DELETE FROM gateway.account_tokens WHERE user_id = $1 AND purpose <> 'verify_email'`, userID)
+	if _, err := tx.Exec(ctx, `DELETE FROM gateway.account_tokens WHERE user_id = $1 AND purpose <> 'verify_email'`, userID); err != nil {
+		return err
+	}
+	return dropChanges(ctx, tx, userID)
+}
+
+// dropChanges forgets the changes of address whose mails are not out.
+func dropChanges(ctx context.Context, tx pgx.Tx, userID string) error {
+	_, err := tx.Exec(ctx, `DELETE FROM gateway.mails WHERE user_id = $1 AND kind = 'change_email' AND sent_at IS NULL`, userID)
 	return err
 }
 

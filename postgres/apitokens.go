@@ -10,15 +10,18 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// CreateAPIToken stores a token of a user and returns its id and when it was
-// made. Returns ErrConflict if the user has too many.
-func (s *GatewayStore) CreateAPIToken(ctx context.Context, userID string, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error) {
+// CreateAPIToken stores a token of a user, whose session asks for it, and returns
+// its id and when it was made. Returns ErrConflict if the user has too many, and
+// ErrUnauthenticated if the session ended.
+func (s *GatewayStore) CreateAPIToken(ctx context.Context, userID string, session [32]byte, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error) {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		var n int
-		// The lock keeps two at once from passing the count together.
-		if _, err := tx.Exec(ctx, `SELECT FROM gateway.users WHERE id = $1 FOR UPDATE`, userID); err != nil {
+		if _, err := lockUser(ctx, tx, userID); err != nil { // two at once do not pass the count together
 			return err
 		}
+		if err := haveSession(ctx, tx, userID, session); err != nil {
+			return err
+		}
+		var n int
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM gateway.api_tokens WHERE user_id = $1 AND expires_at > now()`, userID).Scan(&n); err != nil {
 			return err
 		}
@@ -102,9 +105,10 @@ func (s *GatewayStore) APITokenSession(ctx context.Context, tokenHash [32]byte) 
 		LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
 		WHERE t.token_hash = $1 AND t.expires_at > now()`, tokenHash[:], platform.SessionSeenEvery).
 		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked,
-			&ses.ID, &ses.Scope, &ses.CreatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &number, &state, &generation)
+			&ses.ID, &ses.Scope, &ses.CreatedAt, &ses.LastSeenAt, &ses.EndsAt, &number, &state, &generation)
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("token: %w", notFound(err, "There is no such token."))
 	}
+	ses.ExpiresAt = ses.EndsAt
 	return ses, sliceOf(u.ID, number, state, generation), nil
 }

@@ -17,7 +17,7 @@ func TestAPITokens(t *testing.T) {
 	by := platform.AuditEntry{ActorID: u.ID, RequestID: "r1"}
 	add := func(left time.Duration) platform.APIToken {
 		t.Helper()
-		made, err := b.store.CreateAPIToken(t.Context(), u.ID, platform.APIToken{
+		made, err := b.store.CreateAPIToken(t.Context(), u.ID, firstSession(u.Email), platform.APIToken{
 			TokenHash: token(t), Name: "n8n", Scope: platform.ScopeRead, ExpiresAt: time.Now().Add(left),
 		}, by)
 		if err != nil || made.ID == "" || made.CreatedAt.IsZero() {
@@ -63,7 +63,7 @@ func TestAPITokens(t *testing.T) {
 	for range platform.MaxAPITokens {
 		add(time.Hour)
 	}
-	if _, err := b.store.CreateAPIToken(t.Context(), u.ID, platform.APIToken{TokenHash: token(t), Name: "x", Scope: platform.ScopeRead, ExpiresAt: time.Now().Add(time.Hour)}, by); platform.CodeOf(err) != platform.ErrConflict {
+	if _, err := b.store.CreateAPIToken(t.Context(), u.ID, firstSession(u.Email), platform.APIToken{TokenHash: token(t), Name: "x", Scope: platform.ScopeRead, ExpiresAt: time.Now().Add(time.Hour)}, by); platform.CodeOf(err) != platform.ErrConflict {
 		t.Errorf("one too many: %v", err)
 	}
 	reset, _ := b.mail(t, platform.MailResetPassword, "", u.Email)

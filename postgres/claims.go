@@ -13,7 +13,7 @@ import (
 
 // newAccount is of an address that is to be verified: a mail asks for it.
 const newAccount = `account AS (
-	INSERT INTO gateway.users (email, password_hash) VALUES ($1, $2)
+	INSERT INTO gateway.users (email, password_hash, last_seen_at) VALUES ($1, $2, now())
 	ON CONFLICT (email) DO NOTHING
 	RETURNING id, email, role, created_at
 ), mail AS (
@@ -25,7 +25,7 @@ const mailedAccount = `used AS (
 	DELETE FROM gateway.account_tokens WHERE token_hash = $1 AND purpose = 'sign_up' AND expires_at > now()
 	RETURNING email
 ), account AS (
-	INSERT INTO gateway.users (email, password_hash, email_verified_at) SELECT email, $2, now() FROM used
+	INSERT INTO gateway.users (email, password_hash, email_verified_at, last_seen_at) SELECT email, $2, now(), now() FROM used
 	ON CONFLICT (email) DO NOTHING
 	RETURNING id, email, role, created_at
 )`

@@ -242,9 +242,18 @@ func TestImpersonate(t *testing.T) {
 	if _, err := b.store.Impersonate(t.Context(), ana.ID, own.TokenHash, start(), "help", entry); platform.CodeOf(err) != platform.ErrUnauthenticated {
 		t.Errorf("with a session that ended: %v", err)
 	}
-	b.exec(t, `UPDATE gateway.sessions SET last_seen_at = now() - interval '1 h' WHERE impersonator_id IS NULL`)
-	if seen, err := b.store.LastSeen(t.Context(), []string{ana.ID, admin.ID}); err != nil || len(seen) != 1 || time.Since(seen[ana.ID]) < time.Hour {
-		t.Errorf("last seen %v, %v", seen, err)
+	b.exec(t, `UPDATE gateway.users SET last_seen_at = now() - interval '1 h'`)
+	for _, c := range []struct {
+		session [32]byte
+		seen    bool
+	}{{acting.TokenHash, false}, {firstSession(ana.Email), true}} { // who acts for ana is not ana
+		if err := b.store.SessionsSeen(t.Context(), [][32]byte{c.session}); err != nil {
+			t.Fatal(err)
+		}
+		seen, err := b.store.LastSeen(t.Context(), []string{ana.ID, admin.ID})
+		if err != nil || len(seen) != 2 || (time.Since(seen[ana.ID]) < time.Hour) != c.seen || time.Since(seen[admin.ID]) < time.Hour {
+			t.Errorf("last seen %v, %v; want ana seen now: %v", seen, err, c.seen)
+		}
 	}
 	b.exec(t, `INSERT INTO gateway.users (email, password_hash, role) VALUES ('second@example.com', 'x', 'admin')`)
 	if err := b.store.BlockUser(t.Context(), admin.ID, "x", by("user.block", admin.ID)); err != nil {

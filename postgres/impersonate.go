@@ -23,8 +23,10 @@ func (s *GatewayStore) Impersonate(ctx context.Context, userID string, admin [32
 			return platform.Errorf(platform.ErrConflict, "The user is blocked.")
 		}
 		user = u.User
-		// Whoever ended the admin's session meanwhile has the last word.
-		tag, err := tx.Exec(ctx, `DELETE FROM gateway.sessions WHERE token_hash = $1 AND user_id = $2`, admin[:], by.ActorID)
+		// Whoever ended the admin's session, or blocked the admin, meanwhile has the last word.
+		tag, err := tx.Exec(ctx, `
+			DELETE FROM gateway.sessions s USING gateway.users a
+			WHERE s.token_hash = $1 AND s.user_id = $2 AND a.id = s.user_id AND a.role = 'admin' AND a.blocked_at IS NULL`, admin[:], by.ActorID)
 		if err == nil && tag.RowsAffected() == 0 {
 			err = platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
 		}
@@ -46,12 +48,11 @@ func (s *GatewayStore) Impersonate(ctx context.Context, userID string, admin [32
 	return user, err
 }
 
-// LastSeen returns when users last used the platform themselves, by id; those
-// without a session are missing.
+// LastSeen returns when users last used the platform themselves, or a program of
+// theirs did, by id; those who never did are missing.
 func (s *GatewayStore) LastSeen(ctx context.Context, userIDs []string) (map[string]time.Time, error) {
 	rows, err := s.db.Query(ctx, `
-		SELECT user_id::text, max(last_seen_at) FROM gateway.sessions
-		WHERE user_id = ANY($1::uuid[]) AND impersonator_id IS NULL GROUP BY user_id`, userIDs)
+		SELECT id::text, last_seen_at FROM gateway.users WHERE id = ANY($1::uuid[]) AND last_seen_at IS NOT NULL`, userIDs)
 	if err != nil {
 		return nil, fmt.Errorf("last seen: %w", outage(err))
 	}

@@ -51,7 +51,7 @@ func (s *GatewayStore) ScheduleDeletion(ctx context.Context, userID string, but 
 func endAccess(ctx context.Context, tx pgx.Tx, userID string, but [32]byte) (ended [][32]byte, err error) {
 	rows, err := tx.Query(ctx, `
 		WITH tokens AS (DELETE FROM gateway.api_tokens WHERE user_id = $1 RETURNING token_hash),
-			sessions AS (DELETE FROM gateway.sessions WHERE user_id = $1 AND token_hash <> $2 RETURNING token_hash)
+			sessions AS (DELETE FROM gateway.sessions WHERE `+othersOf+` RETURNING token_hash)
 		SELECT token_hash FROM tokens UNION ALL SELECT token_hash FROM sessions`, userID, but[:])
 	if err != nil {
 		return nil, err
@@ -148,11 +148,14 @@ func (s *GatewayStore) AccountHistory(ctx context.Context, userID string) (platf
 		return err
 	})
 	// A reset is asked for by address. One from before the account was somebody
-	// else's who had the address then.
+	// else's who had the address then; the account may have begun with a mail to sign
+	// up. What came of a change of address would tell who else has an account.
 	b.Queue(`
 		SELECT m.kind, m.recipient, m.created_at, m.sent_at
 		FROM gateway.mails m JOIN gateway.users u ON u.id = $1
-		WHERE m.user_id = u.id OR m.kind = 'reset_password' AND m.recipient = u.email AND m.created_at >= u.created_at
+		WHERE m.user_id = u.id AND m.kind <> 'change_email'
+			OR m.kind = 'reset_password' AND m.recipient = u.email AND m.created_at >= u.created_at
+			OR m.kind = 'sign_up' AND m.recipient = u.email
 		ORDER BY m.id`, userID).Query(func(rows pgx.Rows) (err error) {
 		h.Mails, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (m platform.SentMail, err error) {
 			var sentAt *time.Time

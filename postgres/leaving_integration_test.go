@@ -40,7 +40,7 @@ func TestDeletionIsScheduledAndCancelled(t *testing.T) {
 		if u.ID == ana.ID {
 			made.TokenHash = api
 		}
-		if _, err := b.store.CreateAPIToken(t.Context(), u.ID, made, by); err != nil {
+		if _, err := b.store.CreateAPIToken(t.Context(), u.ID, firstSession(u.Email), made, by); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"ipnoelp.io/platform"
 )
 
@@ -75,11 +77,22 @@ WHERE m.id = $1
 // there is no such account, the address is verified or taken by now, or its
 // owner got several of the kind within the hour or, to sign up, the day.
 func (s *GatewayStore) AddMailToken(ctx context.Context, mailID int64, tokenHash [32]byte, expiresAt time.Time) error {
-	tag, err := s.db.Exec(ctx, mailToken, mailID, tokenHash[:], expiresAt, platform.MailsPerHour, platform.SignUpMailsPerDay)
+	var made bool
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		// Who ends the user's links at this moment ends this one too, or the mail.
+		_, err := tx.Exec(ctx, `
+			SELECT FROM gateway.users WHERE id = (SELECT user_id FROM gateway.mails WHERE id = $1) FOR SHARE`, mailID)
+		if err != nil {
+			return err
+		}
+		tag, err := tx.Exec(ctx, mailToken, mailID, tokenHash[:], expiresAt, platform.MailsPerHour, platform.SignUpMailsPerDay)
+		made = tag.RowsAffected() > 0
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("token of mail %d: %w", mailID, outage(err))
 	}
-	if tag.RowsAffected() == 0 {
+	if !made {
 		return platform.Errorf(platform.ErrNotFound, "The mail has no point any more.")
 	}
 	return nil

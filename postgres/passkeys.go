@@ -75,13 +75,17 @@ func (s *GatewayStore) PasskeyByCredential(ctx context.Context, credentialID []b
 	return p, u, nil
 }
 
-// CreatePasskey adds a passkey to a user who has a handle, tells the user, and
-// returns it with its id. Returns ErrConflict if the user has too many, or if
-// the credential is somebody's already.
-func (s *GatewayStore) CreatePasskey(ctx context.Context, userID string, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error) {
+// CreatePasskey adds a passkey to a user who has a handle, and whose session asks
+// for it; it tells the user, and returns the passkey with its id. Returns
+// ErrConflict if the user has too many, or if the credential is somebody's already,
+// and ErrUnauthenticated if the session ended.
+func (s *GatewayStore) CreatePasskey(ctx context.Context, userID string, session [32]byte, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error) {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		email, err := lockUser(ctx, tx, userID) // two at once do not pass the count together
 		if err != nil {
+			return err
+		}
+		if err := haveSession(ctx, tx, userID, session); err != nil {
 			return err
 		}
 		var n int

@@ -13,9 +13,9 @@ import (
 
 func TestPasskeys(t *testing.T) {
 	b := newGatewayBench(t)
-	passkeytest.TestStore(t, b.store, func(email string) platform.User {
+	passkeytest.TestStore(t, b.store, func(email string) (platform.User, [32]byte) {
 		u, _ := b.signUp(t, email)
-		return u
+		return u, firstSession(email)
 	})
 	u, _, err := b.store.UserByEmail(t.Context(), "ana@passkeys.example")
 	if err != nil {
@@ -56,7 +56,7 @@ func TestResetTakesCodesAndPasskeys(t *testing.T) {
 	if _, err := b.store.PasskeyHandle(t.Context(), u.ID); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := b.store.CreatePasskey(t.Context(), u.ID, platform.Passkey{CredentialID: []byte("c"), PublicKey: []byte("k"), Transports: []string{}}, by); err != nil {
+	if _, err := b.store.CreatePasskey(t.Context(), u.ID, firstSession(u.Email), platform.Passkey{CredentialID: []byte("c"), PublicKey: []byte("k"), Transports: []string{}}, by); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.store.OfferSecondFactor(t.Context(), u.ID, []byte("s")); err != nil {
@@ -65,7 +65,7 @@ func TestResetTakesCodesAndPasskeys(t *testing.T) {
 	if f, err := b.store.SecondFactor(t.Context(), u.ID); err != nil || f.Passkeys != 1 || f.Secret != nil || f.Pending == nil {
 		t.Errorf("before: %+v, %v", f, err)
 	}
-	if err := b.store.EnableSecondFactor(t.Context(), u.ID, []byte("s"), 1, [][32]byte{{1}}, by); err != nil {
+	if err := b.store.EnableSecondFactor(t.Context(), u.ID, firstSession(u.Email), []byte("s"), 1, [][32]byte{{1}}, by); err != nil {
 		t.Fatal(err)
 	}
 	if err := b.store.ResetSecondFactors(t.Context(), u.ID, by); err != nil {
@@ -81,8 +81,12 @@ func TestResetTakesCodesAndPasskeys(t *testing.T) {
 	}
 
 	// The user's own removal of codes leaves passkeys alone, and so does a reset
-	// of the password.
-	if _, err := b.store.CreatePasskey(t.Context(), u.ID, platform.Passkey{CredentialID: []byte("c"), PublicKey: []byte("k"), Transports: []string{}}, by); err != nil {
+	// of the password where the address was verified.
+	verify, _ := b.mail(t, platform.MailVerifyEmail, u.ID, u.Email)
+	if _, err := b.store.VerifyEmail(t.Context(), verify, by); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.store.CreatePasskey(t.Context(), u.ID, firstSession(u.Email), platform.Passkey{CredentialID: []byte("c"), PublicKey: []byte("k"), Transports: []string{}}, by); err != nil {
 		t.Fatal(err)
 	}
 	hash, _ := b.mail(t, platform.MailResetPassword, "", u.Email)

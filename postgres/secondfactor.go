@@ -39,9 +39,15 @@ func (s *GatewayStore) OfferSecondFactor(ctx context.Context, userID string, pen
 
 // EnableSecondFactor puts the offered secret into force, with the step of the
 // code that was given and new recovery codes. Returns ErrConflict if another
-// was offered meanwhile.
-func (s *GatewayStore) EnableSecondFactor(ctx context.Context, userID string, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error {
+// was offered meanwhile, and ErrUnauthenticated if the session that asks ended.
+func (s *GatewayStore) EnableSecondFactor(ctx context.Context, userID string, session [32]byte, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		if _, err := lockUser(ctx, tx, userID); err != nil {
+			return err
+		}
+		if err := haveSession(ctx, tx, userID, session); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `
 			UPDATE gateway.second_factors SET secret = pending, pending = NULL, last_step = $3
 			WHERE user_id = $1 AND pending = $2 AND secret IS NULL`, userID, pending, step)
@@ -97,34 +103,41 @@ func (s *GatewayStore) ResetSecondFactors(ctx context.Context, userID string, by
 		if err != nil {
 			return err
 		}
-		codes, err := tx.Exec(ctx, `DELETE FROM gateway.second_factors WHERE user_id = $1 AND secret IS NOT NULL`, userID)
-		if err != nil {
-			return err
+		some, err := removeFactors(ctx, tx, userID, email, by)
+		if err == nil && !some {
+			err = platform.Errorf(platform.ErrNotFound, "There is no second factor.")
 		}
-		passkeys, err := tx.Exec(ctx, `DELETE FROM gateway.passkeys WHERE user_id = $1`, userID)
-		if err != nil {
-			return err
-		}
-		if codes.RowsAffected()+passkeys.RowsAffected() == 0 {
-			return platform.Errorf(platform.ErrNotFound, "There is no second factor.")
-		}
-		if _, err := replaceCodes(ctx, tx, userID, nil); err != nil {
-			return err
-		}
-		if passkeys.RowsAffected() > 0 {
-			if err := queueMail(ctx, tx, platform.MailPasskeyRemoved, userID, email); err != nil {
-				return err
-			}
-		}
-		by.Action = "user.second_factor_reset"
-		by.Before = snapshot(map[string]any{"codes": codes.RowsAffected() > 0, "passkeys": passkeys.RowsAffected()})
-		by.After = snapshot(map[string]any{"codes": false, "passkeys": 0})
-		return insertAudit(ctx, tx, aboutUser(by, userID))
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("reset second factors of user %s: %w", userID, outage(err))
 	}
 	return nil
+}
+
+// removeFactors is ResetSecondFactors in a transaction that holds the user. It
+// reports whether there was anything.
+func removeFactors(ctx context.Context, tx pgx.Tx, userID, email string, by platform.AuditEntry) (some bool, err error) {
+	codes, err := tx.Exec(ctx, `DELETE FROM gateway.second_factors WHERE user_id = $1 AND secret IS NOT NULL`, userID)
+	if err != nil {
+		return false, err
+	}
+	passkeys, err := tx.Exec(ctx, `DELETE FROM gateway.passkeys WHERE user_id = $1`, userID)
+	if err != nil || codes.RowsAffected()+passkeys.RowsAffected() == 0 {
+		return false, err
+	}
+	if _, err := replaceCodes(ctx, tx, userID, nil); err != nil {
+		return false, err
+	}
+	if passkeys.RowsAffected() > 0 {
+		if err := queueMail(ctx, tx, platform.MailPasskeyRemoved, userID, email); err != nil {
+			return false, err
+		}
+	}
+	by.Action = "user.second_factor_reset"
+	by.Before = snapshot(map[string]any{"codes": codes.RowsAffected() > 0, "passkeys": passkeys.RowsAffected()})
+	by.After = snapshot(map[string]any{"codes": false, "passkeys": 0})
+	return true, insertAudit(ctx, tx, aboutUser(by, userID))
 }
 
 // ReplaceRecoveryCodes makes the old codes worthless. Returns ErrNotFound if

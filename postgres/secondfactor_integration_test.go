@@ -28,13 +28,13 @@ func TestSecondFactor(t *testing.T) {
 	}
 	want("offered", "", "two", 0)
 	hashes := [][32]byte{platform.HashRecoveryCode("a"), platform.HashRecoveryCode("b")}
-	if err := b.store.EnableSecondFactor(t.Context(), u.ID, []byte("one"), 7, hashes, by); code(err) != platform.ErrConflict {
+	if err := b.store.EnableSecondFactor(t.Context(), u.ID, firstSession(u.Email), []byte("one"), 7, hashes, by); code(err) != platform.ErrConflict {
 		t.Errorf("an older offer: %v", err)
 	}
 	if err := b.store.ReplaceRecoveryCodes(t.Context(), u.ID, hashes, by); code(err) != platform.ErrNotFound {
 		t.Errorf("codes without a factor: %v", err)
 	}
-	if err := b.store.EnableSecondFactor(t.Context(), u.ID, []byte("two"), 7, hashes, by); err != nil {
+	if err := b.store.EnableSecondFactor(t.Context(), u.ID, firstSession(u.Email), []byte("two"), 7, hashes, by); err != nil {
 		t.Fatal(err)
 	}
 	want("enabled", "two", "", 2)

@@ -11,11 +11,20 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// CreateSession stores a session of a user who logged in.
+// CreateSession stores a session of a user who logged in. Returns
+// ErrUnauthenticated if the password that they gave is not theirs any more.
 func (s *GatewayStore) CreateSession(ctx context.Context, userID string, start platform.SessionStart, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		// Who changes the password at this moment goes first.
+		tag, err := tx.Exec(ctx, `UPDATE gateway.users SET last_seen_at = now() WHERE id = $1 AND $2 IN ('', password_hash)`, userID, start.Password)
+		if err == nil && tag.RowsAffected() == 0 {
+			err = platform.Errorf(platform.ErrUnauthenticated, "The password was changed meanwhile. Log in again.")
+		}
+		if err != nil {
+			return err
+		}
 		var id string
-		err := tx.QueryRow(ctx, `
+		err = tx.QueryRow(ctx, `
 			INSERT INTO gateway.sessions (token_hash, user_id, expires_at, user_agent, client_addr) VALUES ($1, $2, $3, $4, $5)
 			RETURNING id::text`,
 			start.TokenHash[:], userID, start.ExpiresAt, start.UserAgent, start.ClientAddr).Scan(&id)
@@ -43,7 +52,7 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 	u := &ses.User
 	err := s.db.QueryRow(ctx, `
 		SELECT u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL, u.deletion_at,
-			s.id::text, s.created_at, s.authenticated_at, s.last_seen_at, least(s.expires_at, s.last_seen_at + $2::interval),
+			s.id::text, s.created_at, s.authenticated_at, s.last_seen_at, least(s.expires_at, s.last_seen_at + $2::interval), s.expires_at,
 			coalesce(s.impersonator_id::text, ''), sl.number, sl.state, sl.generation
 		FROM gateway.sessions s
 		JOIN gateway.users u ON u.id = s.user_id
@@ -51,7 +60,7 @@ func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platfor
 		WHERE s.token_hash = $1 AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval`,
 		tokenHash[:], platform.SessionIdleTimeout).
 		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked, &deletionAt,
-			&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.ImpersonatorID, &number, &state, &generation)
+			&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.EndsAt, &ses.ImpersonatorID, &number, &state, &generation)
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("session: %w", notFound(err, "There is no such session."))
 	}
@@ -150,7 +159,7 @@ func (s *GatewayStore) DeleteSession(ctx context.Context, tokenHash [32]byte, by
 // EndSession ends one of a user's sessions by its id, and returns which it was.
 // Returns ErrNotFound if the user has no such session.
 func (s *GatewayStore) EndSession(ctx context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error) {
-	ended, err := s.endSessions(ctx, userID, `id = $2`, id, by)
+	ended, err := s.endSessions(ctx, userID, `user_id = $1 AND id = $2`, id, by)
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("end session %s: %w", id, err)
 	}
@@ -160,19 +169,24 @@ func (s *GatewayStore) EndSession(ctx context.Context, userID, id string, by pla
 	return ended[0], nil
 }
 
-// EndOtherSessions ends a user's sessions but for one, and returns which.
+// EndOtherSessions ends a user's sessions but for one, and returns which. Those in
+// which an admin acts for others are the admin's too.
 func (s *GatewayStore) EndOtherSessions(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) ([][32]byte, error) {
-	ended, err := s.endSessions(ctx, userID, `token_hash <> $2`, but[:], by)
+	ended, err := s.endSessions(ctx, userID, othersOf, but[:], by)
 	if err != nil {
 		return nil, fmt.Errorf("end other sessions of user %s: %w", userID, err)
 	}
 	return ended, nil
 }
 
+// othersOf are the sessions of user $1 but for $2, with those in which they act for
+// others.
+const othersOf = `(user_id = $1 AND token_hash <> $2 OR impersonator_id = $1)`
+
 func (s *GatewayStore) endSessions(ctx context.Context, userID, which string, arg any, by platform.AuditEntry) ([][32]byte, error) {
 	var ended [][32]byte
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `DELETE FROM gateway.sessions WHERE user_id = $1 AND `+which+` RETURNING token_hash, id::text`, userID, arg)
+		rows, err := tx.Query(ctx, `DELETE FROM gateway.sessions WHERE `+which+` RETURNING token_hash, id::text`, userID, arg)
 		if err != nil {
 			return err
 		}
@@ -210,6 +224,16 @@ func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, sessi
 	return nil
 }
 
+// haveSession returns ErrUnauthenticated if a user's session ended: who ended it has
+// the last word on what was asked for in it. The caller holds the user's row.
+func haveSession(ctx context.Context, tx pgx.Tx, userID string, session [32]byte) error {
+	tag, err := tx.Exec(ctx, `SELECT FROM gateway.sessions WHERE token_hash = $1 AND user_id = $2 FOR SHARE`, session[:], userID)
+	if err == nil && tag.RowsAffected() == 0 {
+		return platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
+	}
+	return err
+}
+
 // rotate gives a session another token, and notes the authentication that it
 // comes with. Returns the session's id.
 func rotate(ctx context.Context, tx pgx.Tx, userID string, session, rotated [32]byte) (id string, err error) {
@@ -222,7 +246,8 @@ func rotate(ctx context.Context, tx pgx.Tx, userID string, session, rotated [32]
 	return id, nil
 }
 
-// SessionsSeen notes that sessions, and API tokens, are in use; those seen lately are left.
+// SessionsSeen notes that sessions, and API tokens, are in use, and their users
+// there; those seen lately are left.
 func (s *GatewayStore) SessionsSeen(ctx context.Context, hashes [][32]byte) error {
 	_, err := s.db.Exec(ctx, `UPDATE gateway.sessions SET last_seen_at = now() WHERE token_hash = ANY($1) AND last_seen_at < now() - $2::interval`,
 		byteKeys(hashes), platform.SessionSeenEvery)
@@ -230,6 +255,13 @@ func (s *GatewayStore) SessionsSeen(ctx context.Context, hashes [][32]byte) erro
 		_, err = s.db.Exec(ctx, `
 			UPDATE gateway.api_tokens SET last_used_at = now()
 			WHERE token_hash = ANY($1) AND (last_used_at IS NULL OR last_used_at < now() - $2::interval)`, byteKeys(hashes), platform.SessionSeenEvery)
+	}
+	if err == nil { // an admin who acts for a user is not the user
+		_, err = s.db.Exec(ctx, `
+			UPDATE gateway.users SET last_seen_at = now()
+			WHERE id IN (SELECT user_id FROM gateway.sessions WHERE token_hash = ANY($1) AND impersonator_id IS NULL
+				UNION SELECT user_id FROM gateway.api_tokens WHERE token_hash = ANY($1))
+				AND (last_seen_at IS NULL OR last_seen_at < now() - $2::interval)`, byteKeys(hashes), platform.SessionSeenEvery)
 	}
 	if err != nil {
 		return fmt.Errorf("sessions seen: %w", outage(err))

@@ -18,8 +18,8 @@ import (
 // TokenStore keeps API tokens.
 type TokenStore interface {
 	// CreateAPIToken returns the token with its id. Returns ErrConflict if the
-	// user has too many.
-	CreateAPIToken(ctx context.Context, userID string, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error)
+	// user has too many, and ErrUnauthenticated if the session that asks ended.
+	CreateAPIToken(ctx context.Context, userID string, session [32]byte, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error)
 
 	// ListAPITokens returns a user's tokens that have not expired, newest first.
 	ListAPITokens(ctx context.Context, userID string) ([]platform.APIToken, error)
@@ -215,7 +215,7 @@ func (s *Service) createToken(c *gin.Context) {
 	}
 	token := platform.NewAPIToken()
 	hash, _ := platform.HashAPIToken(token)
-	made, err := s.Store.CreateAPIToken(r.Context(), id.User.ID, platform.APIToken{
+	made, err := s.Store.CreateAPIToken(r.Context(), id.User.ID, id.Session, platform.APIToken{
 		TokenHash: hash, Name: in.Name, Scope: in.Scope, ExpiresAt: in.ExpiresAt,
 	}, request.Audit(r.Context(), "", "", ""))
 	if err != nil {

@@ -113,7 +113,11 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	limits := s.logInLimits(r, in.Email)
+	limits, err := s.logInLimits(r, in.Email)
+	if err != nil {
+		request.Fail(w, r, err)
+		return
+	}
 	if err := s.take(w, limits...); err != nil {
 		s.Metrics.LogIns.WithLabelValues("throttled").Inc()
 		request.Fail(w, r, err)
@@ -138,19 +142,20 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	s.beginSession(w, r, user, platform.LogInByPassword)
+	s.beginSession(w, r, user, hash, platform.LogInByPassword)
 }
 
-// beginSession ends a log-in: the user has proved who they are.
-func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User, method platform.LogInMethod) {
-	s.Metrics.LogIns.WithLabelValues("ok").Inc()
+// beginSession ends a log-in: the user has proved who they are, with a password
+// unless hash is "".
+func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User, hash string, method platform.LogInMethod) {
 	request.From(r.Context()).UserID = user.ID
 	token, start := newSession(r)
-	start.Method = method
+	start.Method, start.Password = method, hash
 	if err := s.Store.CreateSession(r.Context(), user.ID, start, request.Audit(r.Context(), "", "", "")); err != nil {
 		request.Fail(w, r, err)
 		return
 	}
+	s.Metrics.LogIns.WithLabelValues("ok").Inc()
 	s.endPrevious(r)
 	id, err := s.Sessions.Lookup(r.Context(), start.TokenHash)
 	if err != nil {
@@ -158,7 +163,7 @@ func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user plat
 		return
 	}
 	setCookie(w, token, start.ExpiresAt)
-	s.Devices.remember(w, r, user.Email)
+	s.rememberDevice(w, r, user, hash)
 	s.answer(w, r, http.StatusOK, id)
 }
 

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -68,7 +69,7 @@ func TestLimiter(t *testing.T) {
 func TestDevicesAreKnownForTheirAccountOnly(t *testing.T) {
 	d := NewDevices([]byte("0123456789abcdef0123456789abcdef"))
 	w := httptest.NewRecorder()
-	d.remember(w, httptest.NewRequest("POST", "/auth/login", nil), "ana@example.com")
+	d.remember(w, httptest.NewRequest("POST", "/auth/login", nil), "ana@example.com", "hash")
 	cookie := w.Result().Cookies()[0]
 	if !cookie.HttpOnly || !cookie.Secure || cookie.Path != "/auth/" || cookie.SameSite != http.SameSiteStrictMode {
 		t.Errorf("cookie %+v", cookie)
@@ -78,19 +79,27 @@ func TestDevicesAreKnownForTheirAccountOnly(t *testing.T) {
 		r.AddCookie(&http.Cookie{Name: deviceCookie, Value: value})
 		return r
 	}
-	if _, ok := d.known(from(cookie.Value), "ana@example.com"); !ok {
-		t.Error("not known")
+	c, ok := d.read(from(cookie.Value), "ana@example.com")
+	if !ok || !d.current(c, "ana@example.com", "hash") || len(c.name) != deviceNonce {
+		t.Errorf("not known: %+v, %v", c, ok)
+	}
+	if d.current(c, "ana@example.com", "another hash") || d.current(c, "ana@example.com", "") {
+		t.Error("known with another password")
 	}
 	w = httptest.NewRecorder()
-	if d.remember(w, from(cookie.Value), "ana@example.com"); len(w.Result().Cookies()) != 0 {
+	if d.remember(w, from(cookie.Value), "ana@example.com", "hash"); len(w.Result().Cookies()) != 0 {
 		t.Error("another name for a known browser")
 	}
+	w = httptest.NewRecorder()
+	if d.remember(w, from(cookie.Value), "ana@example.com", "another hash"); len(w.Result().Cookies()) != 1 {
+		t.Error("not known with the new password")
+	}
 	for name, ok := range map[string]bool{
-		"another account": second(d.known(from(cookie.Value), "ben@example.com")),
-		"another key":     second(NewDevices([]byte("another")).known(from(cookie.Value), "ana@example.com")),
-		"cut":             second(d.known(from(cookie.Value[1:]), "ana@example.com")),
-		"made up":         second(d.known(from(strings.Repeat("A", len(cookie.Value))), "ana@example.com")),
-		"none":            second(d.known(httptest.NewRequest("POST", "/", nil), "ana@example.com")),
+		"another account": second(d.read(from(cookie.Value), "ben@example.com")),
+		"another key":     second(NewDevices([]byte("another")).read(from(cookie.Value), "ana@example.com")),
+		"cut":             second(d.read(from(cookie.Value[1:]), "ana@example.com")),
+		"made up":         second(d.read(from(strings.Repeat("A", len(cookie.Value))), "ana@example.com")),
+		"none":            second(d.read(httptest.NewRequest("POST", "/", nil), "ana@example.com")),
 	} {
 		if ok {
 			t.Errorf("%s: known", name)
@@ -99,14 +108,21 @@ func TestDevicesAreKnownForTheirAccountOnly(t *testing.T) {
 }
 
 func TestLogInLimits(t *testing.T) {
-	s := &Service{limits: newLimiter(), Devices: NewDevices(make([]byte, 32))}
+	passwords := map[string]string{"ana@example.com": "hash"}
+	s := &Service{limits: newLimiter(), Devices: NewDevices(make([]byte, 32)), Store: passwordStore{hashes: passwords}}
 	now := time.Unix(1000, 0)
 	s.limits.now = func() time.Time { return now }
 	from := func(addr string) *http.Request {
 		r := httptest.NewRequest("POST", "/auth/login", nil)
 		return r.WithContext(request.With(r.Context(), &request.Info{ClientAddr: addr}))
 	}
-	wait := func(r *http.Request, email string) time.Duration { return s.limits.take(s.logInLimits(r, email)...) }
+	wait := func(r *http.Request, email string) time.Duration {
+		limits, err := s.logInLimits(r, email)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.limits.take(limits...)
+	}
 	// One account, from many addresses: no more than its own attempts.
 	passed := 0
 	for i := range 500 {
@@ -122,10 +138,14 @@ func TestLogInLimits(t *testing.T) {
 	}
 	owner := from("203.0.113.1")
 	w := httptest.NewRecorder()
-	s.Devices.remember(w, owner, "ana@example.com")
+	s.Devices.remember(w, owner, "ana@example.com", "hash")
 	owner.AddCookie(w.Result().Cookies()[0])
 	if wait(owner, "ana@example.com") != 0 {
 		t.Error("the owner waits")
+	}
+	passwords["ana@example.com"] = "another hash"
+	if wait(owner, "ana@example.com") == 0 {
+		t.Error("a browser that knew the password of before has attempts of its own")
 	}
 	// Many accounts from one network.
 	passed = 0
@@ -139,7 +159,44 @@ func TestLogInLimits(t *testing.T) {
 	}
 }
 
-func second(_ string, ok bool) bool { return ok }
+// passwordStore knows the hash of each address' password, and nothing else.
+type passwordStore struct {
+	Store
+	hashes map[string]string
+}
+
+func (s passwordStore) UserByEmail(_ context.Context, email string) (platform.User, string, error) {
+	hash, ok := s.hashes[email]
+	if !ok {
+		return platform.User{}, "", platform.Errorf(platform.ErrNotFound, "no user")
+	}
+	return platform.User{ID: email, Email: email}, hash, nil
+}
+
+// With the password anybody makes as many known browsers as they like: codes are
+// no easier to guess from many of them.
+func TestKnownBrowsersShareTheirGuessesAtCodes(t *testing.T) {
+	s := &Service{limits: newLimiter(), Devices: NewDevices(make([]byte, 32)), Store: passwordStore{hashes: map[string]string{"ana@example.com": "hash"}}}
+	now := time.Unix(1000, 0)
+	s.limits.now = func() time.Time { return now }
+	passed := 0
+	for range 50 {
+		r := httptest.NewRequest("POST", "/auth/login/code", nil)
+		w := httptest.NewRecorder()
+		s.Devices.remember(w, r, "ana@example.com", "hash")
+		r.AddCookie(w.Result().Cookies()[0])
+		for range 3 {
+			if _, err := s.takeCode(httptest.NewRecorder(), r, platform.User{ID: "ana", Email: "ana@example.com"}); err == nil {
+				passed++
+			}
+		}
+	}
+	if passed != 20 {
+		t.Errorf("%d guesses, want 20", passed)
+	}
+}
+
+func second(_ device, ok bool) bool { return ok }
 
 func TestSessionsEndAfterAMonth(t *testing.T) {
 	_, start := newSession(httptest.NewRequest("POST", "/auth/login", nil).WithContext(request.With(t.Context(), &request.Info{ClientAddr: "192.0.2.1"})))

@@ -137,16 +137,20 @@ func (s *Service) take(w http.ResponseWriter, limits ...limit) error {
 // can use up. Everybody else shares those of the account and of their address.
 // An owner with a new browser, while somebody guesses from many addresses, gets
 // in with a password reset: that makes the browser known.
-func (s *Service) logInLimits(r *http.Request, email string) []limit {
-	if device, ok := s.Devices.known(r, email); ok {
-		return []limit{{"device|" + email + "|" + device, 10, 10 * time.Second}}
+func (s *Service) logInLimits(r *http.Request, email string) ([]limit, error) {
+	device, err := s.knownDevice(r, email)
+	if err != nil {
+		return nil, err
+	}
+	if device != "" {
+		return []limit{{"device|" + email + "|" + device, 10, 10 * time.Second}}, nil
 	}
 	addr := network(request.From(r.Context()).ClientAddr)
 	return []limit{
 		{"account and address|" + email + "|" + addr, 10, 10 * time.Second},
 		{"account|" + email, 100, 30 * time.Second},
 		addressLimit(addr),
-	}
+	}, nil
 }
 
 // addressLimit bounds failed log-ins of every kind from one network.

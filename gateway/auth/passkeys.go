@@ -34,7 +34,7 @@ type PasskeyStore interface {
 	// CreatePasskey adds a passkey to a user who has a handle, tells the user,
 	// and returns it with its id. Returns ErrConflict if the user has too many,
 	// or if the credential is somebody's already.
-	CreatePasskey(ctx context.Context, userID string, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error)
+	CreatePasskey(ctx context.Context, userID string, session [32]byte, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error)
 
 	// RenamePasskey and DeletePasskey, which tells the user, return ErrNotFound
 	// if the user has no such passkey.
@@ -205,7 +205,7 @@ func (s *Service) register(w http.ResponseWriter, r *http.Request, id *Identity)
 	if err != nil {
 		return credentialFault(wrongCredential).WithCause(err)
 	}
-	made, err := s.Store.CreatePasskey(r.Context(), id.User.ID, platform.Passkey{
+	made, err := s.Store.CreatePasskey(r.Context(), id.User.ID, id.Session, platform.Passkey{
 		CredentialID: key.ID, PublicKey: key.PublicKey, SignCount: key.Authenticator.SignCount, Transports: transports(key.Transport),
 		Syncable: key.Flags.BackupEligible, Synced: key.Flags.BackupState, Name: in.Name,
 	}, request.Audit(r.Context(), "", "", ""))

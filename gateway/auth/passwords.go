@@ -90,13 +90,14 @@ func (s *Service) changePassword(c *gin.Context) {
 	s.MailQueued()
 	s.Sessions.InvalidateUser(id.User.ID)
 	s.rotated(w, id, token)
+	s.Devices.remember(w, r, id.User.Email, after)
 	noContent(w)
 }
 
 // rotated says that a session has another token.
 func (s *Service) rotated(w http.ResponseWriter, id *Identity, token string) {
 	s.SessionEnded(id.Session) // its sockets connect again, with the new token
-	setCookie(w, token, id.ExpiresAt)
+	setCookie(w, token, id.EndsAt)
 }
 
 func newToken() (token string, hash [32]byte) {
@@ -187,7 +188,7 @@ func (s *Service) resetPassword(c *gin.Context) {
 	request.From(r.Context()).UserID = user.ID
 	s.Sessions.InvalidateUser(user.ID)
 	s.MailQueued()
-	s.Devices.remember(w, r, user.Email)
+	s.Devices.remember(w, r, user.Email, encoded)
 	noContent(w)
 }
 
@@ -247,7 +248,8 @@ func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user
 	if code == "" {
 		return "", platform.Invalid(platform.FieldError{Field: "code", Detail: "is required"})
 	}
-	if err := s.take(w, s.codeLimits(r, user)...); err != nil {
+	forget, err := s.takeCode(w, r, user)
+	if err != nil {
 		return "", err
 	}
 	ok, err := s.checkCode(r, user, f, code)
@@ -257,7 +259,7 @@ func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user
 	if err != nil {
 		return "", err
 	}
-	s.limits.forget(s.codeLimits(r, user)...)
+	forget()
 	return platform.LogInByPasswordAndCode, nil
 }
 

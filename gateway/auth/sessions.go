@@ -29,7 +29,8 @@ type Identity struct {
 	Session         [32]byte  // hash of the token
 	SessionID       string    // by which users name it
 	AuthenticatedAt time.Time // when the user last proved who they are
-	ExpiresAt       time.Time
+	ExpiresAt       time.Time // unless it is used before
+	EndsAt          time.Time // however much it is used
 	User            platform.User
 	ImpersonatorID  string         // of the admin who acts for the user; "" for the user
 	Slice           platform.Slice // zero if the user has none
@@ -186,7 +187,7 @@ func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
 		s.seenMu.Unlock()
 	}
 	id := &Identity{
-		Session: hash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt,
+		Session: hash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt, EndsAt: ses.EndsAt,
 		User: ses.User, ImpersonatorID: ses.ImpersonatorID, Slice: slice, Scope: ses.Scope,
 	}
 	if slice.Number != 0 {

@@ -96,11 +96,11 @@ func (s *Service) signUp(c *gin.Context) {
 	if s.ServerTiming {
 		w.Header().Set("Server-Timing", "hash;dur="+strconv.FormatFloat(float64(hashed)/float64(time.Millisecond), 'f', 3, 64))
 	}
-	s.signedUp(w, r, user, slice, token, start)
+	s.signedUp(w, r, user, hash, slice, token, start)
 }
 
 // signedUp logs a new user in.
-func (s *Service) signedUp(w http.ResponseWriter, r *http.Request, user platform.User, slice platform.Slice, token string, start platform.SessionStart) {
+func (s *Service) signedUp(w http.ResponseWriter, r *http.Request, user platform.User, hash string, slice platform.Slice, token string, start platform.SessionStart) {
 	result := "queued"
 	if slice.Number != 0 {
 		result = "hit"
@@ -109,7 +109,7 @@ func (s *Service) signedUp(w http.ResponseWriter, r *http.Request, user platform
 	request.From(r.Context()).UserID = user.ID
 	s.endPrevious(r)
 	setCookie(w, token, start.ExpiresAt)
-	s.Devices.remember(w, r, user.Email)
+	s.Devices.remember(w, r, user.Email, hash)
 	s.answer(w, r, http.StatusCreated, &Identity{Session: start.TokenHash, User: user, Slice: slice})
 }
 
@@ -187,5 +187,5 @@ func (s *Service) signUpByMail(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	s.signedUp(w, r, user, slice, token, start)
+	s.signedUp(w, r, user, hash, slice, token, start)
 }

@@ -34,8 +34,9 @@ type SecondFactorStore interface {
 	OfferSecondFactor(ctx context.Context, userID string, pending []byte) error
 
 	// EnableSecondFactor puts the offered secret into force. Returns ErrConflict
-	// if another was offered meanwhile.
-	EnableSecondFactor(ctx context.Context, userID string, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error
+	// if another was offered meanwhile, and ErrUnauthenticated if the session that
+	// asks ended.
+	EnableSecondFactor(ctx context.Context, userID string, session [32]byte, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error
 
 	// DisableSecondFactor and ReplaceRecoveryCodes return ErrNotFound if there
 	// is no second factor in force.
@@ -94,15 +95,33 @@ func (s *Service) stepOf(sealed []byte, userID, code string) (step int64, ok boo
 
 // codeLimits bound guessing of codes by somebody who has the password. As with
 // passwords, a browser that logged in before has attempts of its own: whoever
-// guesses elsewhere does not shut its owner out.
-func (s *Service) codeLimits(r *http.Request, user platform.User) []limit {
-	if device, ok := s.Devices.known(r, user.Email); ok {
-		return []limit{{"code and device|" + user.ID + "|" + device, 5, time.Minute}}
+// guesses elsewhere does not shut its owner out. Such browsers share a bound too:
+// with the password anybody makes as many of them as they like. Another password
+// makes them strangers.
+func (s *Service) codeLimits(r *http.Request, user platform.User) ([]limit, error) {
+	device, err := s.knownDevice(r, user.Email)
+	if err != nil {
+		return nil, err
+	}
+	if device != "" {
+		return []limit{
+			{"code and device|" + user.ID + "|" + device, 5, time.Minute},
+			{"code and devices|" + user.ID, 20, time.Minute},
+		}, nil
 	}
 	return []limit{
 		{"code and address|" + user.ID + "|" + network(request.From(r.Context()).ClientAddr), 5, time.Minute},
 		{"code|" + user.ID, 20, time.Minute},
+	}, nil
+}
+
+// takeCode uses up one attempt at a code, and returns what forgets it.
+func (s *Service) takeCode(w http.ResponseWriter, r *http.Request, user platform.User) (forget func(), err error) {
+	limits, err := s.codeLimits(r, user)
+	if err == nil {
+		err = s.take(w, limits...)
 	}
+	return func() { s.limits.forget(limits...) }, err
 }
 
 type secondFactorState struct {
@@ -151,8 +170,9 @@ func (s *Service) enableTOTP(c *gin.Context) {
 		return
 	}
 	code, err := codeFrom(w, r)
+	var forget func()
 	if err == nil {
-		err = s.take(w, s.codeLimits(r, id.User)...)
+		forget, err = s.takeCode(w, r, id.User)
 	}
 	if err != nil {
 		request.Fail(w, r, err)
@@ -172,13 +192,13 @@ func (s *Service) enableTOTP(c *gin.Context) {
 	}
 	codes, hashes := newRecoveryCodes()
 	if err == nil {
-		err = s.Store.EnableSecondFactor(r.Context(), id.User.ID, f.Pending, step, hashes, request.Audit(r.Context(), "", "", ""))
+		err = s.Store.EnableSecondFactor(r.Context(), id.User.ID, id.Session, f.Pending, step, hashes, request.Audit(r.Context(), "", "", ""))
 	}
 	if err != nil {
 		request.Fail(w, r, err)
 		return
 	}
-	s.limits.forget(s.codeLimits(r, id.User)...)
+	forget()
 	problem.WriteJSON(w, http.StatusOK, map[string][]string{"recovery_codes": codes})
 }
 

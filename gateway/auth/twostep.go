@@ -54,27 +54,27 @@ func (s *Service) askForCode(w http.ResponseWriter, r *http.Request, user platfo
 
 var errBeginAgain = platform.Errorf(platform.ErrUnauthenticated, "The log-in took too long. Begin again with your password.")
 
-// halfWayThere returns who gave the right password a short time ago.
-func (s *Service) halfWayThere(r *http.Request) (platform.User, error) {
+// halfWayThere returns who gave the right password a short time ago, and its hash.
+func (s *Service) halfWayThere(r *http.Request) (platform.User, string, error) {
 	sealed, err := base64.RawURLEncoding.DecodeString(cookieValue(r, halfWayCookie))
 	if err != nil {
-		return platform.User{}, errBeginAgain
+		return platform.User{}, "", errBeginAgain
 	}
 	b, err := s.logIns.open(sealed, halfWayCookie)
 	var h halfWay
 	if err != nil || json.Unmarshal(b, &h) != nil || !s.limits.now().Before(h.Until) {
-		return platform.User{}, errBeginAgain
+		return platform.User{}, "", errBeginAgain
 	}
 	user, hash, err := s.Store.UserByEmail(r.Context(), h.Email)
 	switch {
 	case platform.CodeOf(err) == platform.ErrNotFound, err == nil && string(fingerprint(hash)) != string(h.Password):
-		return platform.User{}, errBeginAgain
+		return platform.User{}, "", errBeginAgain
 	case err != nil:
-		return platform.User{}, err
+		return platform.User{}, "", err
 	case user.Blocked:
-		return platform.User{}, ErrBlocked
+		return platform.User{}, "", ErrBlocked
 	}
-	return user, nil
+	return user, hash, nil
 }
 
 // logInCode is the second step.
@@ -85,9 +85,10 @@ func (s *Service) logInCode(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	user, err := s.halfWayThere(r)
+	user, hash, err := s.halfWayThere(r)
+	var forget func()
 	if err == nil {
-		err = s.take(w, s.codeLimits(r, user)...)
+		forget, err = s.takeCode(w, r, user)
 	}
 	var f platform.SecondFactor
 	if err == nil {
@@ -108,7 +109,7 @@ func (s *Service) logInCode(c *gin.Context) {
 			return
 		}
 	}
-	s.limits.forget(s.codeLimits(r, user)...)
+	forget()
 	http.SetCookie(w, &http.Cookie{Name: halfWayCookie, Path: "/auth/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode})
-	s.beginSession(w, r, user, platform.LogInByPasswordAndCode)
+	s.beginSession(w, r, user, hash, platform.LogInByPasswordAndCode)
 }

@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
@@ -152,9 +153,13 @@ func (a *fakeAuth) remove(id string) {
 	delete(a.users, id)
 }
 
+// sessionsEnd is when the time of all sessions is over.
+var sessionsEnd = time.Now().Add(time.Hour)
+
 func identity(user string, number int, state platform.SliceState) *auth.Identity {
 	return &auth.Identity{
 		Session:    [32]byte{byte(number)},
+		EndsAt:     sessionsEnd,
 		User:       platform.User{ID: user, Email: user + "@example.com", Role: platform.RoleUser},
 		Slice:      platform.Slice{Number: number, State: state, Generation: 1, UserID: user},
 		SliceToken: platform.SliceToken(testKey, number, 1),

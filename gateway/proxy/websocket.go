@@ -33,7 +33,7 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 		return
 	}
 	closing := new(closer)
-	sock, err := p.Sockets.Add(sockets.Slice, id.Session, id.User.ID, closing.closeWith)
+	sock, err := p.Sockets.Add(sockets.Slice, id.Session, id.User.ID, id.EndsAt, closing.closeWith)
 	if err != nil {
 		p.fail(w, r, err)
 		return

@@ -36,6 +36,7 @@ type Socket struct {
 	kind    Kind
 	session [32]byte
 	user    string
+	endsAt  time.Time // of the session, however much it is used
 	close   func(code int)
 }
 
@@ -53,11 +54,12 @@ func NewRegistry() *Registry {
 }
 
 // Add registers a socket before its session is checked for the last time, so
-// that no end of a session falls in between. close ends it with a close code;
+// that no end of a session falls in between. endsAt is when the session's time is
+// over, however much it is used. close ends it with a close code;
 // it may be called from any goroutine, more than once, and must not block for
 // long. Returns ErrTooMany above MaxPerUser and ErrUnavailable once the
 // gateway stops.
-func (r *Registry) Add(kind Kind, session [32]byte, user string, close func(code int)) (*Socket, error) {
+func (r *Registry) Add(kind Kind, session [32]byte, user string, endsAt time.Time, close func(code int)) (*Socket, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.stopping {
@@ -66,7 +68,7 @@ func (r *Registry) Add(kind Kind, session [32]byte, user string, close func(code
 	if r.perUser[user] >= MaxPerUser {
 		return nil, platform.Errorf(platform.ErrTooMany, "Too many open connections; at most %d are allowed.", MaxPerUser)
 	}
-	s := &Socket{kind: kind, session: session, user: user, close: close}
+	s := &Socket{kind: kind, session: session, user: user, endsAt: endsAt, close: close}
 	r.open[s] = struct{}{}
 	r.perUser[user]++
 	return s, nil
@@ -88,6 +90,11 @@ func (r *Registry) Remove(s *Socket) {
 // CloseSession closes the sockets of a session that ended.
 func (r *Registry) CloseSession(session [32]byte) {
 	r.closeWhere(func(s *Socket) bool { return s.session == session })
+}
+
+// CloseOver closes the sockets of the sessions whose time is over.
+func (r *Registry) CloseOver(now time.Time) {
+	r.closeWhere(func(s *Socket) bool { return !now.Before(s.endsAt) })
 }
 
 // CloseSliceOf closes the sockets of a session that lead to a slice which its user
@@ -165,15 +172,15 @@ func (r *Registry) Len() int {
 	return len(r.open)
 }
 
-// closeWhere closes side by side: one slow client delays no other.
+// closeWhere closes side by side and waits for none, which takes each a second at
+// most: a client that reads nothing delays neither another nor what its caller hears
+// of next.
 func (r *Registry) closeWhere(match func(*Socket) bool) {
-	var wg sync.WaitGroup
 	r.mu.Lock()
+	defer r.mu.Unlock()
 	for s := range r.open {
 		if match(s) {
-			wg.Go(func() { s.close(ClosePolicyViolation) })
+			go s.close(ClosePolicyViolation)
 		}
 	}
-	r.mu.Unlock()
-	wg.Wait()
 }

@@ -23,7 +23,7 @@ func (c *closings) add(t *testing.T, r *Registry, n int) {
 	t.Helper()
 	c.start, c.codes = time.Now(), make(map[int]int)
 	for i := range n {
-		_, err := r.Add(Slice, [32]byte{byte(i), byte(i >> 8)}, fmt.Sprint(i), func(code int) {
+		_, err := r.Add(Slice, [32]byte{byte(i), byte(i >> 8)}, fmt.Sprint(i), never, func(code int) {
 			c.mu.Lock()
 			defer c.mu.Unlock()
 			c.at = append(c.at, time.Since(c.start))
@@ -60,7 +60,7 @@ func TestDrainIsSpread(t *testing.T) {
 					}
 				}
 			}
-			if _, err := r.Add(Slice, [32]byte{}, "late", func(int) {}); platform.CodeOf(err) != platform.ErrUnavailable {
+			if _, err := r.Add(Slice, [32]byte{}, "late", never, func(int) {}); platform.CodeOf(err) != platform.ErrUnavailable {
 				t.Errorf("once it stops: %v", err)
 			}
 		})
@@ -83,7 +83,7 @@ func TestDrainEndsWithItsContext(t *testing.T) {
 
 func TestSocketsOfAUserAreBounded(t *testing.T) {
 	r := NewRegistry()
-	add := func(user string) (*Socket, error) { return r.Add(Slice, [32]byte{1}, user, func(int) {}) }
+	add := func(user string) (*Socket, error) { return r.Add(Slice, [32]byte{1}, user, never, func(int) {}) }
 	var first *Socket
 	for i := range 32 {
 		s, err := add("ana")
@@ -110,12 +110,17 @@ func TestSocketsOfAUserAreBounded(t *testing.T) {
 	}
 }
 
+// never is an end that no test reaches.
+var never = time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC)
+
 func TestWhatIsClosed(t *testing.T) {
 	type socket struct {
 		kind          Kind
 		session, user string
+		endsAt        time.Time
 	}
-	all := []socket{{Slice, "a1", "ana"}, {Own, "a1", "ana"}, {Slice, "a2", "ana"}, {Slice, "b1", "ben"}}
+	soon := time.Date(2026, 11, 28, 0, 0, 0, 0, time.UTC)
+	all := []socket{{Slice, "a1", "ana", soon}, {Own, "a1", "ana", soon}, {Slice, "a2", "ana", never}, {Slice, "b1", "ben", soon.Add(1)}}
 	for name, c := range map[string]struct {
 		close func(*Registry)
 		want  []bool
@@ -125,20 +130,49 @@ func TestWhatIsClosed(t *testing.T) {
 		"user":               {func(r *Registry) { r.CloseUser("ana") }, []bool{true, true, true, false}},
 		"slice of a session": {func(r *Registry) { r.CloseSliceOf([32]byte([]byte(fmt.Sprintf("%-32s", "a1")))) }, []bool{true, false, false, false}},
 
+		"before the time is over": {func(r *Registry) { r.CloseOver(soon.Add(-1)) }, []bool{false, false, false, false}},
+		"time is over":            {func(r *Registry) { r.CloseOver(soon) }, []bool{true, true, false, false}},
+
 		"nobody": {func(r *Registry) { r.CloseSlice("zoe") }, []bool{false, false, false, false}},
 	} {
-		r := NewRegistry()
-		got := make([]int, len(all))
-		for i, s := range all {
-			if _, err := r.Add(s.kind, [32]byte([]byte(fmt.Sprintf("%-32s", s.session))), s.user, func(code int) { got[i] = code }); err != nil {
+		synctest.Test(t, func(t *testing.T) {
+			r := NewRegistry()
+			got := make([]int, len(all))
+			for i, s := range all {
+				if _, err := r.Add(s.kind, [32]byte([]byte(fmt.Sprintf("%-32s", s.session))), s.user, s.endsAt, func(code int) { got[i] = code }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			c.close(r)
+			synctest.Wait()
+			for i, want := range c.want {
+				if (got[i] == ClosePolicyViolation) != want || !want && got[i] != 0 {
+					t.Errorf("%s: socket %d closed with %d, want it closed: %v", name, i, got[i], want)
+				}
+			}
+		})
+	}
+}
+
+// A client that reads nothing holds up neither the others nor who ends its session.
+func TestNobodyWaitsForSlowClients(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, closed := NewRegistry(), make(chan int)
+		for range 3 {
+			if _, err := r.Add(Slice, [32]byte{1}, "ana", never, func(code int) { time.Sleep(time.Second); closed <- code }); err != nil {
 				t.Fatal(err)
 			}
 		}
-		c.close(r)
-		for i, want := range c.want {
-			if (got[i] == ClosePolicyViolation) != want || !want && got[i] != 0 {
-				t.Errorf("%s: socket %d closed with %d, want it closed: %v", name, i, got[i], want)
-			}
+		began := time.Now()
+		r.CloseUser("ana")
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %s", took)
 		}
-	}
+		for range 3 {
+			<-closed
+		}
+		if took := time.Since(began); took != time.Second {
+			t.Errorf("all were closed after %s, not side by side", took)
+		}
+	})
 }

@@ -46,7 +46,7 @@ func (r *Registry) Serve(w http.ResponseWriter, req *http.Request, sessions *aut
 		return
 	}
 	closing := make(chan int, 1)
-	sock, err := r.Add(Own, id.Session, id.User.ID, func(code int) {
+	sock, err := r.Add(Own, id.Session, id.User.ID, id.EndsAt, func(code int) {
 		select {
 		case closing <- code:
 		default:

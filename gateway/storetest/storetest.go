@@ -41,7 +41,8 @@ type Levers struct {
 func Test(t *testing.T, fresh func(*testing.T) (Store, Levers)) {
 	for name, test := range map[string]func(*testing.T, *bench){
 		"claims": testClaims, "sign-up by mail": testSignUpByMail, "mails without a point": testMailsWithoutAPoint, "mails to sign up": testMailsToSignUp,
-		"sessions": testSessions, "mailed tokens": testMailedTokens, "passwords": testPasswords,
+		"sessions": testSessions, "what comes too late": testTooLate, "an account of somebody else": testSomebodyElses, "changes of address": testChangesOnTheirWay,
+		"mailed tokens": testMailedTokens, "passwords": testPasswords,
 		"second factor": testSecondFactor, "API tokens": testAPITokens, "leaving": testLeaving,
 		"users": testUsers, "slices": testSlices, "settings": testSettings, "audit": testAudit,
 	} {
@@ -281,16 +282,161 @@ func testSessions(t *testing.T, b *bench) {
 	if bens, valid := served[ben.session]; err != nil || len(served) != 2 || !served[rotated] || !valid || bens { // who waits has no slice
 		t.Errorf("served %v, %v", served, err)
 	}
-	if seen, err := b.LastSeen(ctx, []string{ana.ID}); err != nil || len(seen) != 1 || seen[ana.ID].IsZero() {
+	must(t, b.DeleteSession(ctx, rotated, by("")))
+	if seen, err := b.LastSeen(ctx, []string{ana.ID}); err != nil || len(seen) != 1 || seen[ana.ID].IsZero() { // without a session too
 		t.Errorf("seen %v, %v", seen, err)
 	}
-	must(t, b.DeleteSession(ctx, rotated, by("")))
 	must(t, b.DeleteSession(ctx, rotated, by("")))
 	b.wantSession(t, rotated, false)
 	if _, sl, err := b.Session(ctx, rotated); err == nil || sl.Number != 0 || ana.slice.Number != number {
 		t.Errorf("slice %+v, %v", sl, err)
 	}
 	b.wantAudit(t, "user", ana.ID, "user.create", "session.create", "session.create", "session.revoke", "session.reauthenticate", "session.revoke", "session.delete")
+}
+
+// What was under way when access ended comes too late.
+func testTooLate(t *testing.T, b *bench) {
+	ctx := t.Context()
+	ana := b.signUp(t, "ana@example.com")
+	must(t, b.ChangePassword(ctx, ana.ID, "hash of ana@example.com", "after", ana.session, newHash(), by(ana.ID)))
+	late := start(newHash())
+	late.Password = "hash of ana@example.com"
+	wantCode(t, "log in with the password of before", b.CreateSession(ctx, ana.ID, late, by(ana.ID)), platform.ErrUnauthenticated)
+	b.wantSession(t, late.TokenHash, false)
+	late.Password = "after"
+	must(t, b.CreateSession(ctx, ana.ID, late, by(ana.ID)))
+	b.wantSession(t, late.TokenHash, true)
+
+	token := platform.APIToken{TokenHash: newHash(), Name: "import", Scope: platform.ScopeRead, ExpiresAt: time.Now().Add(time.Hour)}
+	_, err := b.CreateAPIToken(ctx, ana.ID, ana.session, token, by(ana.ID))
+	wantCode(t, "a token in a session that ended", err, platform.ErrUnauthenticated)
+	_, err = b.CreateAPIToken(ctx, b.signUp(t, "ben@example.com").ID, late.TokenHash, token, by(ana.ID))
+	wantCode(t, "a token in another's session", err, platform.ErrUnauthenticated)
+	must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("s")))
+	wantCode(t, "a second factor in a session that ended", b.EnableSecondFactor(ctx, ana.ID, ana.session, []byte("s"), 1, nil, by(ana.ID)), platform.ErrUnauthenticated)
+	if f, err := b.SecondFactor(ctx, ana.ID); err != nil || f.Secret != nil {
+		t.Errorf("factor %+v, %v", f, err)
+	}
+
+	admin, acting := b.firstAdmin(t), newHash()
+	act := func(session [32]byte) error {
+		_, err := b.Impersonate(ctx, ana.ID, session, start(acting), "a question", of(admin.ID, "user.impersonate", "user", ana.ID))
+		return err
+	}
+	again := func() [32]byte {
+		h := newHash()
+		must(t, b.CreateSession(ctx, admin.ID, start(h), by(admin.ID)))
+		return h
+	}
+	for what, end := range map[string]func(own [32]byte) error{
+		"the other sessions are ended": func(own [32]byte) error {
+			ended, err := b.EndOtherSessions(ctx, admin.ID, own, by(admin.ID))
+			if !slices.Contains(ended, acting) {
+				t.Error("it is not told that acting ended")
+			}
+			return err
+		},
+		"the password is changed": func(own [32]byte) error {
+			hash, err := b.PasswordHash(ctx, admin.ID)
+			must(t, err)
+			return b.ChangePassword(ctx, admin.ID, hash, hash+"x", own, newHash(), by(admin.ID))
+		},
+		"the password is reset": func([32]byte) error {
+			must(t, b.QueueMail(ctx, platform.MailResetPassword, "", admin.Email))
+			_, err := b.ResetPassword(ctx, b.mailedToken(t, platform.MailResetPassword), "new", by(""))
+			return err
+		},
+	} {
+		acting = newHash()
+		must(t, act(again()))
+		b.wantSession(t, acting, true)
+		must(t, end(again()))
+		if _, _, err := b.Session(ctx, acting); platform.CodeOf(err) != platform.ErrNotFound {
+			t.Errorf("%s, and the admin still acts for a user: %v", what, err)
+		}
+	}
+	second := b.signUp(t, "second@example.com")
+	wantCode(t, "acting in a user's session", act(second.session), platform.ErrUnauthenticated)
+}
+
+// Whoever gave another's address has no way back in once its owner reset the
+// password.
+func testSomebodyElses(t *testing.T, b *bench) {
+	ctx := t.Context()
+	ana := b.signUp(t, "ana@example.com")
+	reset := func() {
+		t.Helper()
+		must(t, b.QueueMail(ctx, platform.MailResetPassword, "", ana.Email))
+		_, err := b.ResetPassword(ctx, b.mailedToken(t, platform.MailResetPassword), "new", by(""))
+		must(t, err)
+	}
+	enable := func(session [32]byte) {
+		t.Helper()
+		must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("s")))
+		must(t, b.EnableSecondFactor(ctx, ana.ID, session, []byte("s"), 1, [][32]byte{{1}}, by(ana.ID)))
+		_, err := b.PasskeyHandle(ctx, ana.ID)
+		must(t, err)
+		_, err = b.CreatePasskey(ctx, ana.ID, session, platform.Passkey{CredentialID: session[:], PublicKey: []byte{1}, Transports: []string{}, Name: "x"}, by(ana.ID))
+		must(t, err)
+	}
+	want := func(secret string, codes, passkeys int) {
+		t.Helper()
+		if f, err := b.SecondFactor(ctx, ana.ID); err != nil || string(f.Secret) != secret || f.RecoveryCodes != codes || f.Passkeys != passkeys {
+			t.Errorf("factor %+v, %v", f, err)
+		}
+	}
+	enable(ana.session)
+	reset()
+	want("", 0, 0)
+	b.mail(t, platform.MailPasskeyRemoved)
+	own := newHash()
+	must(t, b.CreateSession(ctx, ana.ID, start(own), by(ana.ID)))
+	enable(own)
+	reset() // the mailbox is proved by now, and is no second factor
+	want("s", 1, 1)
+	b.wantAudit(t, "user", ana.ID, "user.create", "user.second_factor_enable", "passkey.create", "user.second_factor_reset", "user.password_reset",
+		"session.create", "user.second_factor_enable", "passkey.create", "user.password_reset")
+}
+
+// A change of address whose mail is not out yet ends with the rest.
+func testChangesOnTheirWay(t *testing.T, b *bench) {
+	ctx := t.Context()
+	ana := b.signUp(t, "ana@example.com")
+	for what, end := range map[string]func(){
+		"password": func() {
+			rotated := newHash()
+			hash, err := b.PasswordHash(ctx, ana.ID)
+			must(t, err)
+			must(t, b.ChangePassword(ctx, ana.ID, hash, hash+"x", ana.session, rotated, by(ana.ID)))
+			ana.session = rotated
+		},
+		"deletion": func() {
+			_, _, err := b.ScheduleDeletion(ctx, ana.ID, ana.session, by(ana.ID))
+			must(t, err)
+			must(t, b.CancelDeletion(ctx, ana.ID, by(ana.ID)))
+		},
+		"reset": func() {
+			must(t, b.QueueMail(ctx, platform.MailResetPassword, "", ana.Email))
+			_, err := b.ResetPassword(ctx, b.mailedToken(t, platform.MailResetPassword), "new", by(""))
+			must(t, err)
+			ana.session = newHash()
+			must(t, b.CreateSession(ctx, ana.ID, start(ana.session), by(ana.ID)))
+		},
+	} {
+		must(t, b.QueueMail(ctx, platform.MailChangeEmail, ana.ID, what+"@example.net"))
+		m := b.mail(t, platform.MailChangeEmail) // it is being sent
+		end()
+		wantCode(t, what, b.AddMailToken(ctx, m.ID, newHash(), time.Now().Add(time.Hour)), platform.ErrNotFound)
+	}
+	h, err := b.AccountHistory(ctx, ana.ID)
+	must(t, err)
+	must(t, b.QueueMail(ctx, platform.MailChangeEmail, ana.ID, "ana@example.net"))
+	must(t, b.QueueMail(ctx, platform.MailSignUp, "", ana.Email))
+	must(t, b.QueueMail(ctx, platform.MailSignUp, "", "nobody@example.com"))
+	// What becomes of the one mail would tell whether there is an account.
+	if after, err := b.AccountHistory(ctx, ana.ID); err != nil || len(after.Mails) != len(h.Mails)+1 {
+		t.Errorf("%d mails in the history, %v; there were %d", len(after.Mails), err, len(h.Mails))
+	}
 }
 
 func testMailedTokens(t *testing.T, b *bench) {
@@ -539,8 +685,8 @@ func testSecondFactor(t *testing.T, b *bench) {
 	must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("one")))
 	must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("two")))
 	want("", "two", 0)
-	wantCode(t, "an old offer", b.EnableSecondFactor(ctx, ana.ID, []byte("one"), 7, nil, by(ana.ID)), platform.ErrConflict)
-	must(t, b.EnableSecondFactor(ctx, ana.ID, []byte("two"), 7, [][32]byte{{1}, {2}, {3}}, by(ana.ID)))
+	wantCode(t, "an old offer", b.EnableSecondFactor(ctx, ana.ID, ana.session, []byte("one"), 7, nil, by(ana.ID)), platform.ErrConflict)
+	must(t, b.EnableSecondFactor(ctx, ana.ID, ana.session, []byte("two"), 7, [][32]byte{{1}, {2}, {3}}, by(ana.ID)))
 	want("two", "", 3)
 	wantCode(t, "offered in force", b.OfferSecondFactor(ctx, ana.ID, []byte("three")), platform.ErrConflict)
 
@@ -569,7 +715,7 @@ func testSecondFactor(t *testing.T, b *bench) {
 	must(t, b.DisableSecondFactor(ctx, ana.ID, by(ana.ID)))
 	want("", "", 0)
 	must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("four")))
-	must(t, b.EnableSecondFactor(ctx, ana.ID, []byte("four"), 1, nil, by(ana.ID)))
+	must(t, b.EnableSecondFactor(ctx, ana.ID, ana.session, []byte("four"), 1, nil, by(ana.ID)))
 	must(t, b.ResetSecondFactors(ctx, ana.ID, of("", "user.second_factor_reset", "user", ana.ID)))
 	want("", "", 0)
 	b.wantAudit(t, "user", ana.ID, "user.create", "user.second_factor_enable", "user.recovery_code_use", "user.recovery_codes_replace",
@@ -581,12 +727,12 @@ func testAPITokens(t *testing.T, b *bench) {
 	number := b.AddSlice(platform.SliceWarm)
 	ana, ben := b.signUp(t, "ana@example.com"), b.signUp(t, "ben@example.com")
 	token := platform.APIToken{TokenHash: newHash(), Name: "import", Scope: platform.ScopeRead, ExpiresAt: time.Now().Add(time.Hour)}
-	made, err := b.CreateAPIToken(ctx, ana.ID, token, by(ana.ID))
+	made, err := b.CreateAPIToken(ctx, ana.ID, ana.session, token, by(ana.ID))
 	if err != nil || made.ID == "" || made.CreatedAt.IsZero() {
 		t.Fatalf("made %+v, %v", made, err)
 	}
 	expired := platform.APIToken{TokenHash: newHash(), Name: "old", Scope: platform.ScopeFull, ExpiresAt: time.Now().Add(-time.Second)}
-	_, err = b.CreateAPIToken(ctx, ana.ID, expired, by(ana.ID))
+	_, err = b.CreateAPIToken(ctx, ana.ID, ana.session, expired, by(ana.ID))
 	must(t, err)
 	if all, err := b.ListAPITokens(ctx, ana.ID); err != nil || len(all) != 1 || all[0].ID != made.ID || all[0].Name != "import" || all[0].Scope != platform.ScopeRead || !all[0].LastUsedAt.IsZero() {
 		t.Errorf("tokens %+v, %v", all, err)
@@ -601,10 +747,10 @@ func testAPITokens(t *testing.T, b *bench) {
 	wantCode(t, "a session's token", err, platform.ErrNotFound)
 	b.wantSession(t, token.TokenHash, false)
 	for i := range platform.MaxAPITokens {
-		_, err = b.CreateAPIToken(ctx, ben.ID, platform.APIToken{TokenHash: newHash(), Name: fmt.Sprint(i), Scope: platform.ScopeFull, ExpiresAt: time.Now().Add(time.Hour)}, by(ben.ID))
+		_, err = b.CreateAPIToken(ctx, ben.ID, ben.session, platform.APIToken{TokenHash: newHash(), Name: fmt.Sprint(i), Scope: platform.ScopeFull, ExpiresAt: time.Now().Add(time.Hour)}, by(ben.ID))
 		must(t, err)
 	}
-	_, err = b.CreateAPIToken(ctx, ben.ID, platform.APIToken{TokenHash: newHash(), Name: "more", Scope: platform.ScopeFull, ExpiresAt: time.Now().Add(time.Hour)}, by(ben.ID))
+	_, err = b.CreateAPIToken(ctx, ben.ID, ben.session, platform.APIToken{TokenHash: newHash(), Name: "more", Scope: platform.ScopeFull, ExpiresAt: time.Now().Add(time.Hour)}, by(ben.ID))
 	wantCode(t, "too many", err, platform.ErrConflict)
 	_, err = b.DeleteAPIToken(ctx, ben.ID, made.ID, by(ben.ID))
 	wantCode(t, "another's token", err, platform.ErrNotFound)

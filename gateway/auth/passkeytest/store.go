@@ -14,10 +14,12 @@ import (
 	"ipnoelp.io/platform/gateway/auth"
 )
 
-// TestStore checks that a store keeps its contract. newUser makes a user.
-func TestStore(t *testing.T, s auth.PasskeyStore, newUser func(email string) platform.User) {
+// TestStore checks that a store keeps its contract. newUser makes a user
+// with a session.
+func TestStore(t *testing.T, s auth.PasskeyStore, newUser func(email string) (platform.User, [32]byte)) {
 	ctx := t.Context()
-	ana, ben := newUser("ana@passkeys.example"), newUser("ben@passkeys.example")
+	ana, session := newUser("ana@passkeys.example")
+	ben, bens := newUser("ben@passkeys.example")
 	by := platform.AuditEntry{ActorID: ana.ID, RequestID: "r1"}
 	wantCode := func(what string, err error, want platform.ErrorCode) {
 		t.Helper()
@@ -39,12 +41,14 @@ func TestStore(t *testing.T, s auth.PasskeyStore, newUser func(email string) pla
 	in := platform.Passkey{
 		CredentialID: random(1023), PublicKey: []byte{1}, SignCount: 1<<32 - 2, Transports: []string{"usb", "nfc"}, Syncable: true, Name: "Schlüssel",
 	}
-	p, err := s.CreatePasskey(ctx, ana.ID, in, by)
+	p, err := s.CreatePasskey(ctx, ana.ID, session, in, by)
 	if err != nil || p.ID == "" || p.CreatedAt.IsZero() {
 		t.Fatalf("created %+v, %v", p, err)
 	}
-	_, err = s.CreatePasskey(ctx, ben.ID, in, by)
+	_, err = s.CreatePasskey(ctx, ben.ID, bens, in, by)
 	wantCode("another's credential", err, platform.ErrConflict)
+	_, err = s.CreatePasskey(ctx, ana.ID, [32]byte{}, platform.Passkey{CredentialID: random(16), PublicKey: []byte{1}, Transports: []string{}, Name: "x"}, by)
+	wantCode("in a session that ended", err, platform.ErrUnauthenticated)
 
 	got, user, err := s.PasskeyByCredential(ctx, in.CredentialID)
 	if err != nil || user.ID != ana.ID || user.Email != ana.Email || user.Blocked {
@@ -122,7 +126,7 @@ func TestStore(t *testing.T, s auth.PasskeyStore, newUser func(email string) pla
 	failed := make(chan error, 2*platform.MaxPasskeys)
 	for range 2 * platform.MaxPasskeys {
 		wg.Go(func() {
-			_, err := s.CreatePasskey(ctx, ana.ID, platform.Passkey{CredentialID: random(16), PublicKey: []byte{1}, Transports: []string{}, Name: "x"}, by)
+			_, err := s.CreatePasskey(ctx, ana.ID, session, platform.Passkey{CredentialID: random(16), PublicKey: []byte{1}, Transports: []string{}, Name: "x"}, by)
 			failed <- err
 		})
 	}
