@@ -14,6 +14,7 @@ import (
 	"github.com/google/uuid"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/auth"
 )
 
 // mailbox is everybody's.
@@ -269,14 +270,21 @@ func TestReauthenticationRotatesTheSession(t *testing.T) {
 	hash, _ := platform.HashSessionToken(cookie)
 	b.store.locked(func() {
 		ses := b.store.sessions[hash]
-		ses.AuthenticatedAt = time.Now().Add(-time.Hour)
+		ses.AuthenticatedAt, ses.ExpiresAt = time.Now().Add(-time.Hour), time.Now().Add(time.Hour) // unless it is used
 		b.store.sessions[hash] = ses
 	})
+	b.sessions.Invalidate(hash)
 	res, body := b.call(t, "POST", "/auth/reauthenticate", cookie, `{"password":"wrong horse"}`, nil)
 	wantProblem(t, res, body, 400, "password")
 	res, body = b.call(t, "POST", "/auth/reauthenticate", cookie, `{}`, nil)
 	wantProblem(t, res, body, 400, "password")
-	rotated := sessionCookie(t, b.want(t, 204, "POST", "/auth/reauthenticate", cookie, `{"password":"correct horse"}`))
+	res = b.want(t, 204, "POST", "/auth/reauthenticate", cookie, `{"password":"correct horse"}`)
+	rotated := sessionCookie(t, res)
+	for _, c := range res.Cookies() { // the browser keeps it as long as the session can last
+		if age := time.Duration(c.MaxAge) * time.Second; c.Name == auth.CookieName && (age > platform.SessionLifetime || age < platform.SessionLifetime-time.Minute) {
+			t.Errorf("the cookie lasts %s", age)
+		}
+	}
 	b.want(t, 401, "GET", "/auth/me", cookie, "")
 	b.want(t, 200, "GET", "/auth/me", rotated, "")
 	hash, _ = platform.HashSessionToken(rotated)

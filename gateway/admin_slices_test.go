@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +26,7 @@ type testCluster struct {
 	log       string                   // guarded by mu
 	restarted []string                 // guarded by mu
 	down      error                    // guarded by mu
+	refusal   error                    // guarded by mu; of restarts
 }
 
 func (c *testCluster) Instances(context.Context) (map[int]cluster.Instance, error) {
@@ -60,7 +62,7 @@ func (c *testCluster) Restart(_ context.Context, id string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.restarted = append(c.restarted, id)
-	return c.down
+	return cmp.Or(c.refusal, c.down)
 }
 
 func (c *testCluster) Nodes(context.Context) ([]cluster.Node, error) {
@@ -168,6 +170,34 @@ func TestSliceLogAndRestart(t *testing.T) {
 	b.store.addSlice(platform.SliceHeld)
 	res, body := b.call(t, "POST", "/admin/slices/2/restart", cookie, "", nil)
 	wantProblem(t, res, body, 409)
+
+	// What was stopped by hand has an instance still.
+	audited := func(action string) int {
+		_, body := b.call(t, "GET", "/admin/audit?subject_type=slice&subject_id=1&action="+action, cookie, "", nil)
+		return strings.Count(body, `"action":"`+action+`"`)
+	}
+	set := func(status string, refusal error) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		i := c.instances[1]
+		i.Status = status
+		c.instances[1], c.refusal = i, refusal
+	}
+	set("complete", nil)
+	res, body = b.call(t, "POST", "/admin/slices/1/restart", cookie, "", nil)
+	wantProblem(t, res, body, 409)
+	if res, body := b.call(t, "GET", "/admin/slices/1/log", cookie, "", nil); res.StatusCode != 200 {
+		t.Errorf("its log: %d %s", res.StatusCode, body)
+	}
+	if n := audited("slice.restart"); n != 1 {
+		t.Errorf("%d restarts on record, want 1", n)
+	}
+	set(cluster.Running, platform.Errorf(platform.ErrUnavailable, "Nomad refuses."))
+	res, body = b.call(t, "POST", "/admin/slices/1/restart", cookie, "", nil)
+	wantProblem(t, res, body, 503)
+	if n, failed := audited("slice.restart"), audited("slice.restart_failed"); n != 2 || failed != 1 {
+		t.Errorf("%d restarts on record and %d that failed, want 2 and 1", n, failed)
+	}
 }
 
 func TestRetiredSlice(t *testing.T) {
@@ -215,7 +245,7 @@ func TestPoolNodesAndCapacity(t *testing.T) {
 	}
 	for in, field := range map[string]string{`{"warm_target":0}`: "warm_target", `{"warm_target":"x"}`: "warm_target", `{"warm_target":1.5}`: "warm_target", `{"price":-1}`: "price", `{"node_cost":1e30}`: "node_cost",
 		`{"currency":"eur"}`: "currency", `{"currency":"\u0000AB"}`: "currency", `{"pool":1}`: "pool",
-		`{"deletion_grace_days":0}`: "deletion_grace_days", `{"deletion_grace_days":91}`: "deletion_grace_days", `{"deletion_grace_days":"14"}`: "deletion_grace_days", `{"sign_up_by_mail":"yes"}`: "sign_up_by_mail"} {
+		`{"deletion_grace_days":0}`: "deletion_grace_days", `{"deletion_grace_days":91}`: "deletion_grace_days", `{"deletion_grace_days":"14"}`: "deletion_grace_days", `{"sign_up_by_mail":"yes"}`: "sign_up_by_mail", `{"price":null}`: "price", `{"currency":null}`: "currency", `{"sign_up_by_mail":null}`: "sign_up_by_mail", `null`: "", ` null`: ""} {
 		res, body := b.call(t, "PATCH", "/admin/settings", cookie, in, nil)
 		wantProblem(t, res, body, 400, field)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -597,8 +598,10 @@ func (s *memoryStore) UpdateSettings(_ context.Context, change func(*platform.Se
 	if err := change(&set); err != nil {
 		return platform.Settings{}, err
 	}
-	s.settings = set
-	s.record(by)
+	if !reflect.DeepEqual(s.settings, set) {
+		s.settings = set
+		s.record(by)
+	}
 	return set, nil
 }
 

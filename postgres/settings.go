@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"time"
@@ -27,7 +28,8 @@ func (s *GatewayStore) Settings(ctx context.Context) (platform.Settings, error) 
 }
 
 // UpdateSettings applies change to the settings and returns them. What change
-// returns as an error is returned; nothing changed then.
+// returns as an error is returned; nothing changed then. Where change leaves them as
+// they are there is nothing to put on record.
 func (s *GatewayStore) UpdateSettings(ctx context.Context, change func(*platform.Settings) error, by platform.AuditEntry) (set platform.Settings, err error) {
 	err = pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		var err error
@@ -38,7 +40,9 @@ func (s *GatewayStore) UpdateSettings(ctx context.Context, change func(*platform
 		if err := change(&set); err != nil {
 			return err
 		}
-		by.After = snapshot(set)
+		if by.After = snapshot(set); bytes.Equal(by.Before, by.After) {
+			return nil
+		}
 		if _, err := tx.Exec(ctx, `UPDATE gateway.settings SET warm_target = $1, node_cost = $2, price = $3, currency = $4, deletion_grace_days = $5, sign_up_by_mail = $6`,
 			set.WarmTarget, set.NodeCost, set.Price, set.Currency, set.DeletionGraceDays, set.SignUpByMail); err != nil {
 			return err

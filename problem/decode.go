@@ -11,17 +11,20 @@ import (
 	"ipnoelp.io/platform"
 )
 
-// DecodeJSON reads one JSON value of at most limit bytes into v. Another
+// DecodeJSON reads one JSON object of at most limit bytes into v. Another
 // content type, a larger body, malformed JSON, a wrong type, an unknown field
-// and anything after the value are errors that say what is wrong.
+// and anything after the object are errors that say what is wrong.
 func DecodeJSON(w http.ResponseWriter, r *http.Request, limit int64, v any) error {
 	if ct, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || ct != "application/json" {
 		return platform.Errorf(platform.ErrUnsupported, "Send the body as Content-Type: application/json.")
 	}
 	dec := json.NewDecoder(http.MaxBytesReader(w, r.Body, limit))
 	dec.DisallowUnknownFields()
-	if err := dec.Decode(v); err != nil {
+	if err := dec.Decode(&v); err != nil {
 		return decodeFault(err, limit)
+	}
+	if v == nil { // null, which leaves what v points to as it is
+		return platform.Errorf(platform.ErrInvalid, "The body must be a JSON object, not null.")
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		if err = tooLarge(err, limit); err != nil {

@@ -49,7 +49,7 @@ func (s *Service) nodes(c *gin.Context) {
 			items[i].AvailableBytes = &n.Available
 		}
 		for _, in := range instances {
-			if in.NodeID == n.ID && in.Status == "running" {
+			if in.NodeID == n.ID && in.Status == cluster.Running {
 				items[i].Slices++
 				items[i].ReservedMemoryMiB += in.Reserved.Memory
 				items[i].ReservedCPUMHz += in.Reserved.CPU
@@ -92,7 +92,7 @@ func (s *Service) capacity(c *gin.Context) {
 	}
 	var running []cluster.Instance
 	for _, i := range all {
-		if i.Status == "running" {
+		if i.Status == cluster.Running {
 			running = append(running, i)
 		}
 	}

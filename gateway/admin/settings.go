@@ -3,6 +3,7 @@ package admin
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
 
 	"github.com/gin-gonic/gin"
 
@@ -20,15 +21,32 @@ func (s *Service) settings(c *gin.Context) {
 	problem.WriteJSON(c.Writer, http.StatusOK, set)
 }
 
-// settingsPatch has a nil for each field that stays as it is.
+// settingsPatch is what of the settings is to be another.
 type settingsPatch struct {
 	WarmTarget json.RawMessage `json:"warm_target"` // a number or null
-	NodeCost   *int64          `json:"node_cost"`
-	Price      *int64          `json:"price"`
-	Currency   *string         `json:"currency"`
+	NodeCost   given[int64]    `json:"node_cost"`
+	Price      given[int64]    `json:"price"`
+	Currency   given[string]   `json:"currency"`
 
-	DeletionGraceDays *int  `json:"deletion_grace_days"`
-	SignUpByMail      *bool `json:"sign_up_by_mail"`
+	DeletionGraceDays given[int]  `json:"deletion_grace_days"`
+	SignUpByMail      given[bool] `json:"sign_up_by_mail"`
+}
+
+// given is a field that may be left out, and may not be null.
+type given[T any] struct{ value *T }
+
+// UnmarshalJSON refuses null, which encoding/json takes for nothing at all.
+func (g *given[T]) UnmarshalJSON(b []byte) error {
+	if string(b) == "null" {
+		return &json.UnmarshalTypeError{Value: "null", Type: reflect.TypeFor[T]()}
+	}
+	return json.Unmarshal(b, &g.value)
+}
+
+func (g given[T]) set(v *T) {
+	if g.value != nil {
+		*v = *g.value
+	}
 }
 
 func (p *settingsPatch) apply(set *platform.Settings) error {
@@ -38,21 +56,11 @@ func (p *settingsPatch) apply(set *platform.Settings) error {
 			return platform.Invalid(platform.FieldError{Field: "warm_target", Detail: "must be a number or null"})
 		}
 	}
-	if p.NodeCost != nil {
-		set.NodeCost = *p.NodeCost
-	}
-	if p.Price != nil {
-		set.Price = *p.Price
-	}
-	if p.Currency != nil {
-		set.Currency = *p.Currency
-	}
-	if p.DeletionGraceDays != nil {
-		set.DeletionGraceDays = *p.DeletionGraceDays
-	}
-	if p.SignUpByMail != nil {
-		set.SignUpByMail = *p.SignUpByMail
-	}
+	p.NodeCost.set(&set.NodeCost)
+	p.Price.set(&set.Price)
+	p.Currency.set(&set.Currency)
+	p.DeletionGraceDays.set(&set.DeletionGraceDays)
+	p.SignUpByMail.set(&set.SignUpByMail)
 	return set.Validate()
 }
 

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -172,15 +173,21 @@ type instanceState struct {
 
 func (s *Service) restart(c *gin.Context) {
 	i, err := s.running(c)
+	if err == nil && i.Status != cluster.Running { // its log can be read all the same
+		err = platform.Errorf(platform.ErrConflict, "Nothing runs of this slice: its last instance is %s.", i.Status)
+	}
+	by := request.Audit(c.Request.Context(), "slice.restart", "slice", strconv.Itoa(i.Slice))
 	if err == nil {
 		// First, so that nothing is done that is not on record.
-		by := request.Audit(c.Request.Context(), "slice.restart", "slice", strconv.Itoa(i.Slice))
 		if by.Before, err = json.Marshal(instanceState{i.ID, i.Restarts}); err == nil {
 			err = s.Store.RecordAudit(c.Request.Context(), by)
 		}
 	}
 	if err == nil {
-		err = s.Cluster.Restart(c.Request.Context(), i.ID)
+		if err = s.Cluster.Restart(c.Request.Context(), i.ID); err != nil {
+			by.Action = "slice.restart_failed"
+			err = errors.Join(err, s.Store.RecordAudit(c.Request.Context(), by))
+		}
 	}
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)

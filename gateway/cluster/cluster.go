@@ -20,6 +20,9 @@ type Instance struct {
 	Events    []Event // newest first; only of a single instance that was asked for
 }
 
+// Running is the Status of an instance that is there and works, or should.
+const Running = "running"
+
 // Reserved is what the scheduler keeps free for an instance.
 type Reserved struct {
 	CPU       int // MHz

@@ -952,6 +952,9 @@ func testSettings(t *testing.T, b *bench) {
 		t.Errorf("changed: %+v, %v", got, err)
 	}
 	refusal := platform.Errorf(platform.ErrInvalid, "no")
+	same := target
+	_, err = b.UpdateSettings(ctx, func(s *platform.Settings) error { s.WarmTarget = &same; return nil }, of("", "settings.change", "settings", "platform"))
+	must(t, err)
 	_, err = b.UpdateSettings(ctx, func(s *platform.Settings) error { s.Price = 1; return refusal }, of("", "settings.change", "settings", "platform"))
 	wantCode(t, "refused", err, platform.ErrInvalid)
 	if got, err := b.Settings(ctx); err != nil || got.WarmTarget == nil || *got.WarmTarget != 3 || got.Price != 1500 {
