@@ -39,7 +39,7 @@ var (
 	}
 	edgeHeaders = with(gatewayHeaders, "Permissions-Policy", "camera=(), microphone=(), geolocation=()")
 	pageHeaders = with(edgeHeaders, "Content-Security-Policy", "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "+
-		"connect-src 'self' wss:; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
+		"connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'")
 	// Slices say for themselves how their answers may be used.
 	tenantHeaders = map[string]string{"Strict-Transport-Security": transportPolicy, "X-Content-Type-Options": "nosniff"}
 )
