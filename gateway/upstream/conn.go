@@ -38,16 +38,15 @@ type conn struct {
 	headerLimit int
 	left        int // bytes that may still be read; counts down while a header is read
 
-	ctx       context.Context // of the request under way
-	watch     *watch          // over ctx
-	place     int             // guarded by watch.mu; in watch.conns
-	aborted   bool            // guarded by watch.mu; ctx ended before the request
-	armed     time.Time       // when the deadline was set
-	armedFor  time.Duration
-	sent      bool  // the request was, as far as the server took it
-	writeErr  error // why it was not sent to its end
-	answered  bool  // a byte of an answer to this request was read
-	maySwitch bool  // to another protocol, in answer to this request
+	ctx      context.Context // of the request under way
+	watch    *watch          // over ctx
+	place    int             // guarded by watch.mu; in watch.conns
+	aborted  bool            // guarded by watch.mu; ctx ended before the request
+	armed    time.Time       // when the deadline was set
+	armedFor time.Duration
+	sent     bool  // the request was, as far as the server took it
+	writeErr error // why it was not sent to its end
+	answered bool  // a byte of an answer to this request was read
 
 	ask  func(fd uintptr) bool // for raw: see send
 	into []byte                // where ask reads to
@@ -263,7 +262,7 @@ func (c *conn) answer(req *Request) (*http.Response, error) {
 			return nil, err
 		}
 		switch {
-		case res.StatusCode == http.StatusSwitchingProtocols && !c.maySwitch:
+		case res.StatusCode == http.StatusSwitchingProtocols && !req.maySwitch:
 			return nil, errSwitched
 		case res.StatusCode == http.StatusSwitchingProtocols:
 			return res, nil

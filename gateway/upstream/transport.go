@@ -94,6 +94,10 @@ type Request struct {
 	// Interim is given the interim answers (1xx); an error ends the request. Nil
 	// if nobody wants them.
 	Interim func(status int, header textproto.MIMEHeader) error
+
+	// maySwitch is said of the request and not of the connection, which serves
+	// others if this one is refused.
+	maySwitch bool
 }
 
 // RoundTrip is Send for what net/http knows of a request. Interim answers go to
@@ -167,8 +171,7 @@ func (t *Transport) Upgrade(addr string, req *http.Request) (res *http.Response,
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	c.maySwitch = true
-	if res, err = t.exchange(ctx, c, &Request{Request: req}); err != nil {
+	if res, err = t.exchange(ctx, c, &Request{Request: req, maySwitch: true}); err != nil {
 		return nil, nil, nil, cause(ctx, err)
 	}
 	if res.StatusCode != http.StatusSwitchingProtocols {
@@ -210,7 +213,8 @@ func repeatable(req *http.Request) bool {
 }
 
 // exchange sends req on c and reads the answer's header. After an error c is
-// closed; else it is kept or closed at the end of the answer's body.
+// closed; else it is kept or closed at the end of the answer's body, but for one
+// that switched.
 func (t *Transport) exchange(ctx context.Context, c *conn, req *Request) (*http.Response, error) {
 	c.begin(ctx)
 	res, err := c.roundTrip(req, t.HeaderTimeout)
@@ -220,7 +224,7 @@ func (t *Transport) exchange(ctx context.Context, c *conn, req *Request) (*http.
 		return nil, err
 	}
 	if res.StatusCode == http.StatusSwitchingProtocols {
-		return res, nil
+		return res, nil // to Upgrade, whose the connection is now
 	}
 	b := &answerBody{ReadCloser: res.Body, t: t, c: c, reusable: !res.Close && c.writeErr == nil}
 	if res.Body == http.NoBody {
