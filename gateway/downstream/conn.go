@@ -68,8 +68,11 @@ func (c *conn) Close() error {
 	return c.closeNow()
 }
 
+// closeNow also ends what a handler left behind, as net/http does: Watch does not
+// look after the connection any more.
 func (c *conn) closeNow() error {
 	c.listener.remove(c)
+	c.left()
 	return c.Conn.Close()
 }
 

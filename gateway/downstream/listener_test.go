@@ -138,6 +138,27 @@ func TestRequestsGoOnWhileTheClientStays(t *testing.T) {
 	})
 }
 
+// What a handler left behind ends with the connection at the latest.
+func TestContextsEndWithTheConnection(t *testing.T) {
+	each(t, func(t *testing.T, how how) {
+		ctx := make(chan context.Context, 1)
+		addr, _ := serve(t, how, func(w http.ResponseWriter, r *http.Request) {
+			ctx <- r.Context()
+			w.Header().Set("Connection", "close")
+		})
+		c := dial(t, addr)
+		io.WriteString(c, get)
+		if _, err := io.ReadAll(c); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-(<-ctx).Done():
+		case <-time.After(patience):
+			t.Error("it goes on")
+		}
+	})
+}
+
 func await(t *testing.T, f func() bool, what string) {
 	t.Helper()
 	for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
