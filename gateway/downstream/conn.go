@@ -21,6 +21,7 @@ type conn struct {
 	began       atomic.Int64       // round in which the request under way was read; 0 while none is
 	detached    atomic.Bool        // net/http does not serve it any more
 	read, write deadline
+	end         *byte // the last one of the buffer that was read to; see waits
 
 	turn   turn
 	in     input
@@ -77,15 +78,14 @@ func (c *conn) closeNow() error {
 }
 
 // Read differs in two ways. For the read by which net/http waits for a client to
-// leave, known by its buffer of one byte, since a buffered reader's is never that
-// small: it says at once that nothing came, which ends it, and Watch does what it
+// leave: it says at once that nothing came, which ends it, and Watch does what it
 // was to do. Were it not recognised, it would wait as it does on every connection.
 // And for the read by which net/http waits for a request: see turn.
 func (c *conn) Read(p []byte) (int, error) {
 	if c.detached.Load() {
 		return c.Conn.Read(p)
 	}
-	if cap(p) == 1 && c.raw != nil {
+	if c.raw != nil && c.waits(p) {
 		c.began.Store(c.listener.rounds.Load())
 		return 0, nil
 	}
@@ -100,6 +100,23 @@ func (c *conn) Read(p []byte) (int, error) {
 		}
 	}
 	return c.readTheirs(p)
+}
+
+// waits reports whether a read to p is that by which net/http waits for a client to
+// leave. That one has a byte of its own. A buffered reader, full but for one byte,
+// reads to a single byte too, but to its last one: each of its reads is to all that
+// is left of the buffer, so that the one before ended at the same byte.
+func (c *conn) waits(p []byte) bool {
+	all := p[:cap(p)]
+	if len(all) == 0 {
+		return false
+	}
+	end := &all[len(all)-1]
+	if len(all) == 1 {
+		return end != c.end
+	}
+	c.end = end
+	return false
 }
 
 func (c *conn) Write(p []byte) (int, error) {

@@ -55,8 +55,14 @@ func conversation(t *testing.T, addr string, pieces ...string) string {
 // compare sends the same to net/http alone and to a listener that answers itself.
 func compare(t *testing.T, h http.HandlerFunc, raw map[string][]string) {
 	t.Helper()
+	compareOn(t, answering, h, raw)
+}
+
+// compareOn is compare with a listener that is run as how says.
+func compareOn(t *testing.T, how how, h http.HandlerFunc, raw map[string][]string) {
+	t.Helper()
 	theirs, _ := serve(t, alone, h)
-	ours, _ := serve(t, answering, h)
+	ours, _ := serve(t, how, h)
 	for name, pieces := range raw {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -153,6 +159,32 @@ func TestRequestsAreReadAsNetHTTPDoes(t *testing.T) {
 		fmt.Fprintf(w, "%s %#v %s %s %d %d %v %q %v %d %v %v %q %v", r.Method, u, r.RequestURI, r.Proto, r.ProtoMajor, r.ProtoMinor, r.Header, r.Host,
 			r.TransferEncoding, r.ContentLength, r.Trailer, r.Close, body, err)
 	}, raw)
+}
+
+// The reader's buffer may be full but for one byte: that is no wait for the client
+// to leave.
+func TestBuffersMayBeAlmostFull(t *testing.T) {
+	raw := make(map[string][]string)
+	for name, request := range map[string]string{
+		"long target": "GET /" + strings.Repeat("x", 6<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n",
+		"long header": "GET / HTTP/1.1\r\nHost: x\r\nX-Long: " + strings.Repeat("x", 6<<10) + "\r\n\r\n",
+		"long post":   "POST /" + strings.Repeat("x", 6<<10) + " HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+	} {
+		line := max(0, strings.Index(request, "X-Long")) // which the buffer then begins with
+		for first := 4090; first <= 4100; first++ {
+			name, at := fmt.Sprintf("%s %d", name, first), line+first
+			raw[name] = []string{request[:at], request[at:], get, last}
+			raw[name+", after others"] = []string{get + post, post, request[:at-1], request[at-1 : at], request[at : at+1], request[at+1:], last}
+		}
+	}
+	for how, name := range map[how]string{wrapped: "wrapped", answering: "answering"} {
+		t.Run(name, func(t *testing.T) {
+			compareOn(t, how, func(w http.ResponseWriter, r *http.Request) {
+				body, err := io.ReadAll(r.Body)
+				fmt.Fprint(w, len(r.RequestURI), len(r.Header.Get("X-Long")), string(body), err)
+			}, raw)
+		})
+	}
 }
 
 // Whatever a handler does, clients are told the same as by net/http.
