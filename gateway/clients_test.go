@@ -345,7 +345,7 @@ func TestClientsThatHangUp(t *testing.T) {
 // A client that does not read holds nobody for long: the gateway's own answers
 // have a deadline too. The pipe holds nothing back, as a full window does.
 func TestClientThatDoesNotRead(t *testing.T) {
-	for _, target := range []string{"/openapi.json", "/healthz", "/auth/me", "/admin/pool"} {
+	for _, target := range []string{"/openapi.json", "/healthz", "/auth/me", "/admin/pool", "/api/x", "/socket.io/x"} {
 		g := setup(t).Gateway
 		synctest.Test(t, func(t *testing.T) {
 			client, stop := servePipe(g)

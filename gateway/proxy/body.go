@@ -16,7 +16,7 @@ import (
 const replayBytes = 64 << 10
 
 const (
-	writeTimeout = 60 * time.Second // for the client to take one piece of the answer
+	writeTimeout = 60 * time.Second // for the client to take one piece of the answer, or all of one that is the gateway's
 	rearmAfter   = 5 * time.Second  // a deadline this fresh is left alone
 )
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
@@ -67,7 +68,11 @@ func (i *interimAnswers) pass(status int, header textproto.MIMEHeader) error {
 	for name, values := range header {
 		h[name] = append(h[name], values...)
 	}
+	// It is written at once. The answer has deadlines of its own.
+	control := http.NewResponseController(i.w)
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
 	i.w.WriteHeader(status)
+	_ = control.SetWriteDeadline(time.Time{})
 	clear(h) // net/http leaves them for the answer
 	return nil
 }

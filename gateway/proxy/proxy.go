@@ -13,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/gateway/auth"
@@ -151,6 +152,8 @@ func (p *Proxy) fail(w http.ResponseWriter, r *http.Request, err error) {
 		info.ClientGone, info.Err = true, err
 		panic(http.ErrAbortHandler) // to return would be an answer: 200, and empty
 	}
+	// Not earlier: this may come after a minute of waiting for the slice.
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	writeError(w, r, classify(err))
 }
 
