@@ -9,6 +9,14 @@ import (
 // until then, so that it is set rarely.
 const slack = 12
 
+// after returns when a timeout ends: never where there is none, as in http.Server.
+func after(timeout time.Duration) time.Time {
+	if timeout <= 0 {
+		return time.Time{}
+	}
+	return time.Now().Add(timeout)
+}
+
 // deadline is that of a connection's reads or writes. It is given to the
 // connection when one of them begins.
 type deadline struct {

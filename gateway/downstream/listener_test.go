@@ -31,11 +31,15 @@ const (
 
 func serve(t *testing.T, how how, h http.HandlerFunc) (addr string, l *Listener) {
 	t.Helper()
+	return serveAs(t, how, &http.Server{Handler: h, ReadHeaderTimeout: patience, IdleTimeout: patience})
+}
+
+func serveAs(t *testing.T, how how, srv *http.Server) (addr string, l *Listener) {
+	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv := &http.Server{Handler: h, ReadHeaderTimeout: patience, IdleTimeout: patience}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	addr = ln.Addr().String()
@@ -244,6 +248,22 @@ func TestDeadlinesAreOfOneRequest(t *testing.T) {
 			time.Sleep(100 * time.Millisecond)
 		}
 	})
+}
+
+// A server without timeouts has none here either.
+func TestNoTimeouts(t *testing.T) {
+	for name, timeout := range map[string]time.Duration{"zero": 0, "negative": -time.Second} {
+		t.Run(name, func(t *testing.T) {
+			each(t, func(t *testing.T, how how) {
+				addr, _ := serveAs(t, how, &http.Server{ReadHeaderTimeout: timeout, IdleTimeout: timeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+					io.WriteString(w, "ok")
+				})})
+				if said := conversation(t, addr, get, get[:9], get[9:], post[:9], post[9:], get, last); strings.Count(said, `"ok"`) != 5 {
+					t.Error(said)
+				}
+			})
+		})
+	}
 }
 
 func TestDetach(t *testing.T) {

@@ -100,7 +100,7 @@ func (c *conn) servePlain() error {
 			}
 			c.enter(theirs)
 			// The deadline was for the wait before it, or for a request of ours.
-			_ = c.read.want(time.Now().Add(c.listener.headerTimeout))
+			_ = c.read.want(after(c.listener.headerTimeout))
 			return nil
 		}
 		c.use(int(h.size))
@@ -174,7 +174,7 @@ func (c *conn) serveOne(h *head) (err error) {
 	c.listener.handler.ServeHTTP(a, req)
 	err = a.finish()
 	_ = c.write.want(time.Time{})
-	_ = c.read.want(time.Now().Add(c.listener.idleTimeout))
+	_ = c.read.want(after(c.listener.idleTimeout))
 	return err
 }
 

@@ -218,7 +218,8 @@ func setupWith(t testing.TB, limits Limits, slices ...*fakeSlice) *testBundle {
 		}()
 		p.ServeHTTP(detaching{w}, r.WithContext(request.With(r.Context(), info)))
 	}))
-	// As in the gateway: plain requests do not come to net/http.
+	// As in the gateway: its timeouts, and plain requests do not come to net/http.
+	srv.Config.ReadHeaderTimeout, srv.Config.IdleTimeout = 10*time.Second, 180*time.Second
 	clients := downstream.NewListener(srv.Listener, srv.Config, "/api/", "/socket.io/")
 	srv.Listener = clients
 	srv.Start()
