@@ -199,6 +199,7 @@ func (g *Gateway) recovered(next http.Handler) http.Handler {
 				info.Err = fmt.Errorf("panic: %v", v)
 				panic(http.ErrAbortHandler)
 			}
+			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(ownWriteTimeout))
 			request.Fail(w, r, fmt.Errorf("panic: %v", v))
 		}()
 		next.ServeHTTP(w, r)

@@ -23,6 +23,7 @@ const (
 	idleTimeout    = 90 * time.Second // below the slice's own, so that the slice never closes first
 	idlePerSlice   = 32               // connections kept per slice
 	idleTotal      = 12_288           // connections kept in all; each is a file, 1 KiB here and several in the kernel
+	idleRest       = 1024             // more, of net/http's, which cost ten times as much
 	maxHeaderBytes = 64 << 10         // of a slice's answer
 	pieceTimeout   = 60 * time.Second // between two pieces of an answer's body
 	copyBuffer     = 32 << 10         // bytes
@@ -47,7 +48,7 @@ func newTransports(begin time.Duration) *transports {
 		Proxy:                  nil, // slices are reached directly, whatever the environment says
 		DialContext:            (&net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}).DialContext,
 		DisableCompression:     true, // bodies are relayed as they are
-		MaxIdleConns:           idleTotal,
+		MaxIdleConns:           idleRest,
 		MaxIdleConnsPerHost:    idlePerSlice,
 		IdleConnTimeout:        idleTimeout,
 		ResponseHeaderTimeout:  begin,

@@ -17,7 +17,7 @@ func TestTransportsAreAsDesigned(t *testing.T) {
 	tr := newTransports(headerTimeout)
 	defer tr.close()
 	rest := tr.rest
-	if rest.Proxy != nil || !rest.DisableCompression || rest.MaxIdleConnsPerHost != 32 || rest.MaxIdleConns != 12_288 || rest.IdleConnTimeout != 90*time.Second ||
+	if rest.Proxy != nil || !rest.DisableCompression || rest.MaxIdleConnsPerHost != 32 || rest.MaxIdleConns != 1024 || rest.IdleConnTimeout != 90*time.Second ||
 		rest.ResponseHeaderTimeout != time.Minute || rest.ExpectContinueTimeout != time.Second || tr.piece != time.Minute || rest.MaxResponseHeaderBytes != 64<<10 {
 		t.Errorf("rest: %+v", rest)
 	}
