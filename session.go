@@ -39,6 +39,7 @@ type SessionStart struct {
 	TokenHash  [32]byte
 	Method     LogInMethod // for the audit log
 	Password   string      // hash of the password that was given; "" for a log-in without
+	Passkey    string      // id of the passkey that was used; "" for a log-in without
 	ExpiresAt  time.Time
 	UserAgent  string
 	ClientAddr string

@@ -140,6 +140,40 @@ func (s *memoryStore) QueueMail(_ context.Context, kind platform.MailKind, userI
 	return nil
 }
 
+// haveSession is called while holding mu.
+func (s *memoryStore) haveSession(userID string, session [32]byte) error {
+	if userID == "" || s.sessions[session].User.ID != userID {
+		return platform.Errorf(platform.ErrUnauthenticated, "no session")
+	}
+	return nil
+}
+
+func (s *memoryStore) QueueEmailChange(_ context.Context, userID string, session [32]byte, email string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down != nil {
+		return s.down
+	}
+	err := s.haveSession(userID, session)
+	if err == nil {
+		s.queueMail(platform.MailChangeEmail, userID, email)
+	}
+	return err
+}
+
+// forgetEmail removes what was sent to an address and names no user. Called while
+// holding mu.
+func (s *memoryStore) forgetEmail(email string) {
+	for i := range s.mails {
+		if m := &s.mails[i]; m.Recipient == email && (m.Kind == platform.MailSignUp || m.Kind == platform.MailResetPassword) {
+			m.over, m.gone = true, true
+		}
+	}
+	maps.DeleteFunc(s.tokens, func(_ [32]byte, t memoryAccountToken) bool {
+		return t.Purpose == platform.MailSignUp && t.Email == email
+	})
+}
+
 func (s *memoryStore) PasswordHash(_ context.Context, userID string) (hash string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,6 +217,7 @@ func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.
 	case t.Purpose == platform.MailChangeEmail:
 		maps.DeleteFunc(s.tokens, func(_ [32]byte, o memoryAccountToken) bool { return o.User.ID == u.ID })
 		s.dropChanges(u.ID)
+		s.forgetEmail(u.Email)
 		s.queueMail(platform.MailEmailChanged, u.ID, u.Email)
 		s.note(by, "user.email_change", u.ID)
 	default:
@@ -204,7 +239,7 @@ func (s *memoryStore) ResetPassword(_ context.Context, hash [32]byte, password s
 	}
 	u := s.byID(t.User.ID)
 	by.ActorID = u.ID
-	if !u.EmailVerified {
+	if !u.EmailVerified && u.Role == platform.RoleUser {
 		s.removeFactors(u.ID, by)
 	}
 	u.hash, u.EmailVerified = password, true
@@ -312,6 +347,8 @@ func (s *memoryStore) SessionsSeen(_ context.Context, hashes [][32]byte) error {
 			if ses.ImpersonatorID == "" {
 				s.byID(ses.User.ID).lastSeenAt = time.Now()
 			}
+		} else if t, ok := s.apiTokens[h]; ok {
+			s.byID(t.userID).lastSeenAt = time.Now()
 		}
 	}
 	return nil

@@ -59,8 +59,8 @@ func (s *memoryStore) EnableSecondFactor(_ context.Context, userID string, sessi
 	if s.down != nil {
 		return s.down
 	}
-	if s.sessions[session].User.ID != userID {
-		return platform.Errorf(platform.ErrUnauthenticated, "no session")
+	if err := s.haveSession(userID, session); err != nil {
+		return err
 	}
 	f := s.factor(userID)
 	if f.secret != nil || !bytes.Equal(f.pending, pending) {
@@ -72,11 +72,14 @@ func (s *memoryStore) EnableSecondFactor(_ context.Context, userID string, sessi
 	return nil
 }
 
-func (s *memoryStore) DisableSecondFactor(_ context.Context, userID string, by platform.AuditEntry) error {
+func (s *memoryStore) DisableSecondFactor(_ context.Context, userID string, session [32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return s.down
+	}
+	if err := s.haveSession(userID, session); err != nil {
+		return err
 	}
 	if s.factor(userID).secret == nil {
 		return platform.Errorf(platform.ErrNotFound, "none")
@@ -86,11 +89,14 @@ func (s *memoryStore) DisableSecondFactor(_ context.Context, userID string, by p
 	return nil
 }
 
-func (s *memoryStore) ReplaceRecoveryCodes(_ context.Context, userID string, codes [][32]byte, by platform.AuditEntry) error {
+func (s *memoryStore) ReplaceRecoveryCodes(_ context.Context, userID string, session [32]byte, codes [][32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return s.down
+	}
+	if err := s.haveSession(userID, session); err != nil {
+		return err
 	}
 	if s.factor(userID).secret == nil {
 		return platform.Errorf(platform.ErrNotFound, "none")

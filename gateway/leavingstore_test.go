@@ -13,6 +13,9 @@ func (s *memoryStore) ScheduleDeletion(_ context.Context, userID string, but [32
 	if s.down != nil {
 		return time.Time{}, nil, s.down
 	}
+	if err := s.haveSession(userID, but); err != nil {
+		return time.Time{}, nil, err
+	}
 	u := s.byID(userID)
 	if !u.DeletionAt.IsZero() {
 		return time.Time{}, nil, platform.Errorf(platform.ErrConflict, "scheduled")
@@ -95,6 +98,9 @@ func (s *memoryStore) AccountHistory(_ context.Context, userID string) (h platfo
 		}
 	}
 	for _, m := range s.mails {
+		if m.gone {
+			continue
+		}
 		if m.userID == userID && m.Kind != platform.MailChangeEmail || m.Recipient == u.Email && m.Kind == platform.MailSignUp ||
 			m.Recipient == u.Email && m.Kind == platform.MailResetPassword && !m.CreatedAt.Before(u.CreatedAt) {
 			h.Mails = append(h.Mails, platform.SentMail{Kind: m.Kind, Recipient: m.Recipient, CreatedAt: m.CreatedAt})

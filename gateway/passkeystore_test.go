@@ -79,8 +79,8 @@ func (s *memoryStore) CreatePasskey(_ context.Context, userID string, session [3
 	if s.down != nil {
 		return platform.Passkey{}, s.down
 	}
-	if s.sessions[session].User.ID != userID {
-		return p, platform.Errorf(platform.ErrUnauthenticated, "no session")
+	if err := s.haveSession(userID, session); err != nil {
+		return p, err
 	}
 	if len(s.passkeysOf(userID)) >= platform.MaxPasskeys {
 		return p, platform.Errorf(platform.ErrConflict, "too many")
@@ -112,11 +112,14 @@ func (s *memoryStore) RenamePasskey(_ context.Context, userID, id, name string, 
 	return s.passkeys[i].Passkey, nil
 }
 
-func (s *memoryStore) DeletePasskey(_ context.Context, userID, id string, by platform.AuditEntry) error {
+func (s *memoryStore) DeletePasskey(_ context.Context, userID string, session [32]byte, id string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return s.down
+	}
+	if err := s.haveSession(userID, session); err != nil {
+		return err
 	}
 	i, err := s.findPasskey(userID, id)
 	if err != nil {

@@ -178,6 +178,11 @@ func (s *memoryStore) CreateSession(_ context.Context, userID string, start plat
 	if start.Password != "" && start.Password != u.hash {
 		return platform.Errorf(platform.ErrUnauthenticated, "another password")
 	}
+	if start.Passkey != "" {
+		if _, err := s.findPasskey(userID, start.Passkey); err != nil {
+			return platform.Errorf(platform.ErrUnauthenticated, "no passkey")
+		}
+	}
 	u.lastSeenAt = time.Now()
 	s.addSession(u.User, start)
 	by.After = fmt.Appendf(nil, `{"method":%q}`, start.Method)
@@ -523,6 +528,7 @@ func (s *memoryStore) DeleteUser(_ context.Context, id string, by platform.Audit
 			s.slices[i].UserID, s.slices[i].State = "", platform.SliceRetiring
 		}
 	}
+	s.forgetEmail(s.users[n].Email)
 	s.users = slices.Delete(s.users, n, n+1)
 	s.leaveQueue(id)
 	s.endSessions(id)

@@ -21,8 +21,8 @@ func (s *memoryStore) CreateAPIToken(_ context.Context, userID string, session [
 	if s.down != nil {
 		return platform.APIToken{}, s.down
 	}
-	if s.sessions[session].User.ID != userID {
-		return t, platform.Errorf(platform.ErrUnauthenticated, "no session")
+	if err := s.haveSession(userID, session); err != nil {
+		return t, err
 	}
 	n := 0
 	for _, o := range s.apiTokens {

@@ -30,20 +30,20 @@ func (s *GatewayStore) PasswordHash(ctx context.Context, userID string) (string,
 // AccountToken returns what a token from a mail stands for. Returns ErrNotFound
 // if it is not good, or not any more.
 func (s *GatewayStore) AccountToken(ctx context.Context, tokenHash [32]byte) (platform.AccountToken, error) {
-	return accountToken(ctx, s.db, tokenHash, "")
+	return accountToken(ctx, s.db, tokenHash)
 }
 
 type queryer interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-func accountToken(ctx context.Context, db queryer, tokenHash [32]byte, lock string) (platform.AccountToken, error) {
+func accountToken(ctx context.Context, db queryer, tokenHash [32]byte) (platform.AccountToken, error) {
 	var t platform.AccountToken
 	u := &t.User
 	err := db.QueryRow(ctx, `
 		SELECT t.purpose, t.email, u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at
 		FROM gateway.account_tokens t JOIN gateway.users u ON u.id = t.user_id
-		WHERE t.token_hash = $1 AND t.expires_at > now()`+lock, tokenHash[:]).
+		WHERE t.token_hash = $1 AND t.expires_at > now()`, tokenHash[:]).
 		Scan(&t.Purpose, &t.Email, &u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt)
 	switch {
 	case errors.Is(err, pgx.ErrNoRows):
@@ -57,8 +57,18 @@ func accountToken(ctx context.Context, db queryer, tokenHash [32]byte, lock stri
 // useToken takes a token out of circulation, and the others of its purpose
 // with it. The user stays locked until the end of the transaction.
 func useToken(ctx context.Context, tx pgx.Tx, tokenHash [32]byte) (platform.AccountToken, error) {
-	t, err := accountToken(ctx, tx, tokenHash, ` FOR UPDATE`)
+	t, err := accountToken(ctx, tx, tokenHash)
 	if err != nil {
+		return t, err
+	}
+	_, err = lockUser(ctx, tx, t.User.ID)
+	if platform.CodeOf(err) == platform.ErrNotFound {
+		err = errBadToken
+	}
+	if err != nil {
+		return t, err
+	}
+	if t, err = accountToken(ctx, tx, tokenHash); err != nil { // somebody may have used it, or the user be another
 		return t, err
 	}
 	_, err = tx.Exec(ctx, `DELETE FROM gateway.account_tokens WHERE user_id = $1 AND purpose = $2`, t.User.ID, string(t.Purpose))
@@ -110,7 +120,20 @@ func leaveEmail(ctx context.Context, tx pgx.Tx, u platform.User) error {
 	if err := dropChanges(ctx, tx, u.ID); err != nil {
 		return err
 	}
+	if err := forgetEmail(ctx, tx, u.Email); err != nil {
+		return err
+	}
 	return queueMail(ctx, tx, platform.MailEmailChanged, u.ID, u.Email)
+}
+
+// forgetEmail removes what was sent to an address and names no user: whoever has it
+// next is somebody else.
+func forgetEmail(ctx context.Context, tx pgx.Tx, email string) error {
+	if _, err := tx.Exec(ctx, `DELETE FROM gateway.mails WHERE kind IN ('reset_password', 'sign_up') AND recipient = $1`, email); err != nil {
+		return err
+	}
+	_, err := tx.Exec(ctx, `DELETE FROM gateway.account_tokens WHERE purpose = 'sign_up' AND email = $1`, email)
+	return err
 }
 
 // setEmail sets the address too where it stays the same: gateways are notified
@@ -126,9 +149,9 @@ func setEmail(ctx context.Context, tx pgx.Tx, userID, email string) error {
 
 // ResetPassword uses a token: the user gets another password and has no
 // sessions any more. The token came by mail, so the address is verified too: where
-// it was not before, the account may be somebody else's who gave this address, and
-// their second factors and passkeys are removed. Returns ErrNotFound for a token
-// that is not good.
+// it was not before, a user may be somebody else who gave this address, and their
+// second factors and passkeys are removed. Returns ErrNotFound for a token that is
+// not good.
 func (s *GatewayStore) ResetPassword(ctx context.Context, tokenHash [32]byte, passwordHash string, by platform.AuditEntry) (platform.User, error) {
 	var u platform.User
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
@@ -140,7 +163,7 @@ func (s *GatewayStore) ResetPassword(ctx context.Context, tokenHash [32]byte, pa
 			return errBadToken
 		}
 		by.ActorID = u.ID
-		if !u.EmailVerified {
+		if !u.EmailVerified && u.Role == platform.RoleUser { // an admin's address is the operator's word
 			if _, err := removeFactors(ctx, tx, u.ID, u.Email, by); err != nil {
 				return err
 			}
@@ -204,7 +227,8 @@ func (s *GatewayStore) ChangePassword(ctx context.Context, userID, before, after
 	return nil
 }
 
-// endAll ends a user's sessions but one, and their links, those on their way too.
+// endAll ends a user's sessions but one and their links, and the changes of address
+// that are on their way; a reset on its way goes to the owner.
 func endAll(ctx context.Context, tx pgx.Tx, userID string, but [32]byte) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM gateway.sessions WHERE `+othersOf, userID, but[:]); err != nil {
 		return err

@@ -15,10 +15,7 @@ import (
 // ErrUnauthenticated if the session ended.
 func (s *GatewayStore) CreateAPIToken(ctx context.Context, userID string, session [32]byte, t platform.APIToken, by platform.AuditEntry) (platform.APIToken, error) {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		if _, err := lockUser(ctx, tx, userID); err != nil { // two at once do not pass the count together
-			return err
-		}
-		if err := haveSession(ctx, tx, userID, session); err != nil {
+		if _, err := lockSession(ctx, tx, userID, session); err != nil { // two at once do not pass the count together
 			return err
 		}
 		var n int

@@ -40,8 +40,12 @@ func TestAPITokens(t *testing.T) {
 	if err != nil || len(served) != 1 || !served[live.TokenHash] {
 		t.Errorf("served %v, %v", served, err)
 	}
+	b.exec(t, `UPDATE gateway.users SET last_seen_at = now() - interval '1 h'`)
 	if err := b.store.SessionsSeen(t.Context(), [][32]byte{live.TokenHash}); err != nil {
 		t.Fatal(err)
+	}
+	if seen, err := b.store.LastSeen(t.Context(), []string{u.ID, other.ID}); err != nil || time.Since(seen[u.ID]) > time.Minute || time.Since(seen[other.ID]) < time.Hour {
+		t.Errorf("last seen %v, %v: a program of ana's was there", seen, err)
 	}
 	all, err := b.store.ListAPITokens(t.Context(), u.ID)
 	if err != nil || len(all) != 1 || all[0].ID != live.ID || all[0].LastUsedAt.IsZero() {

@@ -145,10 +145,7 @@ func deleteUser(ctx context.Context, tx pgx.Tx, u platform.UserRecord, by platfo
 		return err
 	}
 	// These have the address and no user; the others went with the account.
-	if _, err := tx.Exec(ctx, `DELETE FROM gateway.mails WHERE kind IN ('reset_password', 'sign_up') AND recipient = $1`, u.Email); err != nil {
-		return err
-	}
-	if _, err := tx.Exec(ctx, `DELETE FROM gateway.account_tokens WHERE purpose = 'sign_up' AND email = $1`, u.Email); err != nil {
+	if err := forgetEmail(ctx, tx, u.Email); err != nil {
 		return err
 	}
 	before := map[string]any{"role": u.Role, "state": u.State(), "created_at": u.CreatedAt.UTC()}

@@ -23,12 +23,20 @@ func (s *GatewayStore) Impersonate(ctx context.Context, userID string, admin [32
 			return platform.Errorf(platform.ErrConflict, "The user is blocked.")
 		}
 		user = u.User
-		// Whoever ended the admin's session, or blocked the admin, meanwhile has the last word.
+		// Whoever ended the admin's session, or blocked the admin, meanwhile has the last
+		// word; who is about to, ends the new session too.
+		_, err := lockUser(ctx, tx, by.ActorID)
+		if platform.CodeOf(err) == platform.ErrNotFound {
+			err = errSessionEnded
+		}
+		if err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `
 			DELETE FROM gateway.sessions s USING gateway.users a
 			WHERE s.token_hash = $1 AND s.user_id = $2 AND a.id = s.user_id AND a.role = 'admin' AND a.blocked_at IS NULL`, admin[:], by.ActorID)
 		if err == nil && tag.RowsAffected() == 0 {
-			err = platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
+			err = errSessionEnded
 		}
 		if err != nil {
 			return err

@@ -17,10 +17,14 @@ const leaveBatch = 100
 // ScheduleDeletion has an account deleted once the time of grace is over, and
 // returns when. The user's sessions but one end, with their API tokens and the
 // links that were sent; which sessions and tokens, is returned. The slice goes on.
-// Returns ErrNotFound if there is no such user, and ErrConflict if it is
-// scheduled already or nobody would be left to run the platform.
+// Returns ErrNotFound if there is no such user, ErrUnauthenticated if the one session
+// ended, and ErrConflict if it is scheduled already or nobody would be left to run the
+// platform.
 func (s *GatewayStore) ScheduleDeletion(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) (at time.Time, ended [][32]byte, err error) {
 	err = s.changeUser(ctx, "schedule the deletion of", userID, func(tx pgx.Tx, u platform.UserRecord) error {
+		if err := haveSession(ctx, tx, userID, but); err != nil {
+			return err
+		}
 		if !u.DeletionAt.IsZero() {
 			return platform.Errorf(platform.ErrConflict, "Your account is going to be deleted already.")
 		}
@@ -46,13 +50,12 @@ func (s *GatewayStore) ScheduleDeletion(ctx context.Context, userID string, but 
 	return at, ended, err
 }
 
-// endAccess ends a user's sessions but one, their API tokens and their links, and
-// returns which sessions and tokens.
+// endAccess is endAll with the user's API tokens. It returns which sessions and tokens
+// ended.
 func endAccess(ctx context.Context, tx pgx.Tx, userID string, but [32]byte) (ended [][32]byte, err error) {
 	rows, err := tx.Query(ctx, `
-		WITH tokens AS (DELETE FROM gateway.api_tokens WHERE user_id = $1 RETURNING token_hash),
-			sessions AS (DELETE FROM gateway.sessions WHERE `+othersOf+` RETURNING token_hash)
-		SELECT token_hash FROM tokens UNION ALL SELECT token_hash FROM sessions`, userID, but[:])
+		WITH tokens AS (DELETE FROM gateway.api_tokens WHERE user_id = $1 RETURNING token_hash)
+		SELECT token_hash FROM tokens UNION ALL SELECT token_hash FROM gateway.sessions WHERE `+othersOf, userID, but[:])
 	if err != nil {
 		return nil, err
 	}

@@ -121,7 +121,7 @@ func TestDueAccountsAreDeletedOnce(t *testing.T) {
 	for _, email := range []string{"a@example.com", "b@example.com", "c@example.com", "d@example.com"} {
 		b.addSlice(t, platform.SliceWarm, "current")
 		u, _ := b.signUp(t, email)
-		b.schedule(t, u, [32]byte{})
+		b.schedule(t, u, firstSession(u.Email))
 		leaving = append(leaving, u.ID)
 		if err := b.store.QueueMail(t.Context(), platform.MailResetPassword, "", email); err != nil {
 			t.Fatal(err)
@@ -129,7 +129,7 @@ func TestDueAccountsAreDeletedOnce(t *testing.T) {
 	}
 	stays, _ := b.signUp(t, "stays@example.com")
 	cancelled, _ := b.signUp(t, "cancelled@example.com")
-	b.schedule(t, cancelled, [32]byte{})
+	b.schedule(t, cancelled, firstSession(cancelled.Email))
 	b.exec(t, `UPDATE gateway.users SET deletion_at = now() WHERE deletion_at IS NOT NULL`)
 	if err := b.store.CancelDeletion(t.Context(), cancelled.ID, by("", "")); err != nil {
 		t.Fatal(err)
@@ -194,7 +194,8 @@ func TestAnAdminStaysWhenOthersLeave(t *testing.T) {
 	var wg sync.WaitGroup
 	errs := make([]error, 2)
 	for i, a := range admins {
-		wg.Go(func() { _, _, errs[i] = b.store.ScheduleDeletion(t.Context(), a.ID, [32]byte{}, by("", "")) })
+		session := b.session(t, a.ID)
+		wg.Go(func() { _, _, errs[i] = b.store.ScheduleDeletion(t.Context(), a.ID, session, by("", "")) })
 	}
 	wg.Wait()
 	if (errs[0] == nil) == (errs[1] == nil) {
@@ -206,7 +207,7 @@ func TestAnAdminStaysWhenOthersLeave(t *testing.T) {
 	}
 	// The one who leaves is as good as gone.
 	for what, err := range map[string]error{
-		"schedule": second3(b.store.ScheduleDeletion(t.Context(), stays.ID, [32]byte{}, by("", ""))),
+		"schedule": second3(b.store.ScheduleDeletion(t.Context(), stays.ID, b.session(t, stays.ID), by("", ""))),
 		"block":    b.store.BlockUser(t.Context(), stays.ID, "x", by("user.block", stays.ID)),
 		"delete":   b.store.DeleteUser(t.Context(), stays.ID, by("user.delete", stays.ID)),
 	} {
@@ -239,7 +240,7 @@ func TestAccountHistory(t *testing.T) {
 	b.mail(t, platform.MailResetPassword, "", "ana@example.com")
 	b.exec(t, `INSERT INTO gateway.mails (kind, recipient, created_at) VALUES ('reset_password', 'ana@example.com', now() - interval '1 day')`) // another's
 	b.exec(t, `INSERT INTO gateway.mails (kind, recipient) VALUES ('account_deleted', 'ana@example.com')`)                                      // likewise
-	at, _ := b.schedule(t, ana, [32]byte{})
+	at, _ := b.schedule(t, ana, firstSession(ana.Email))
 
 	h, err := b.store.AccountHistory(t.Context(), ana.ID)
 	if err != nil {

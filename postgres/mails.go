@@ -21,6 +21,21 @@ func (s *GatewayStore) QueueMail(ctx context.Context, kind platform.MailKind, us
 	return nil
 }
 
+// QueueEmailChange notes the mail by which a user's session asks to confirm another
+// address. Returns ErrUnauthenticated if the session ended.
+func (s *GatewayStore) QueueEmailChange(ctx context.Context, userID string, session [32]byte, email string) error {
+	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		if _, err := lockSession(ctx, tx, userID, session); err != nil {
+			return err
+		}
+		return queueMail(ctx, tx, platform.MailChangeEmail, userID, email)
+	})
+	if err != nil {
+		return fmt.Errorf("queue change of e-mail: %w", outage(err))
+	}
+	return nil
+}
+
 // DueMails returns up to limit mails whose time has come, and puts off their
 // next attempt by lease: no other gateway sends them meanwhile.
 func (s *GatewayStore) DueMails(ctx context.Context, limit int, lease time.Duration) ([]platform.QueuedMail, error) {
@@ -79,7 +94,8 @@ WHERE m.id = $1
 func (s *GatewayStore) AddMailToken(ctx context.Context, mailID int64, tokenHash [32]byte, expiresAt time.Time) error {
 	var made bool
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		// Who ends the user's links at this moment ends this one too, or the mail.
+		// Who ends the user's links at this moment ends this one too, or the mail; one that
+		// names no user is for whoever reads what comes to its address.
 		_, err := tx.Exec(ctx, `
 			SELECT FROM gateway.users WHERE id = (SELECT user_id FROM gateway.mails WHERE id = $1) FOR SHARE`, mailID)
 		if err != nil {

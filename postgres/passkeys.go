@@ -81,11 +81,8 @@ func (s *GatewayStore) PasskeyByCredential(ctx context.Context, credentialID []b
 // and ErrUnauthenticated if the session ended.
 func (s *GatewayStore) CreatePasskey(ctx context.Context, userID string, session [32]byte, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error) {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		email, err := lockUser(ctx, tx, userID) // two at once do not pass the count together
+		email, err := lockSession(ctx, tx, userID, session) // two at once do not pass the count together
 		if err != nil {
-			return err
-		}
-		if err := haveSession(ctx, tx, userID, session); err != nil {
 			return err
 		}
 		var n int
@@ -118,16 +115,6 @@ func (s *GatewayStore) CreatePasskey(ctx context.Context, userID string, session
 	return p, nil
 }
 
-// lockUser keeps others from changing the account until the end of the
-// transaction, and returns its address. Returns ErrNotFound if it is gone.
-func lockUser(ctx context.Context, tx pgx.Tx, userID string) (email string, err error) {
-	err = tx.QueryRow(ctx, `SELECT email FROM gateway.users WHERE id = $1 FOR UPDATE`, userID).Scan(&email)
-	if err != nil {
-		return "", notFound(err, "There is no such user.")
-	}
-	return email, nil
-}
-
 // RenamePasskey gives one of a user's passkeys another name, and returns it.
 // Returns ErrNotFound if the user has no such passkey.
 func (s *GatewayStore) RenamePasskey(ctx context.Context, userID, id, name string, by platform.AuditEntry) (platform.Passkey, error) {
@@ -150,10 +137,11 @@ func (s *GatewayStore) RenamePasskey(ctx context.Context, userID, id, name strin
 }
 
 // DeletePasskey removes one of a user's passkeys, and tells the user. Returns
-// ErrNotFound if the user has no such passkey.
-func (s *GatewayStore) DeletePasskey(ctx context.Context, userID, id string, by platform.AuditEntry) error {
+// ErrNotFound if the user has no such passkey, and ErrUnauthenticated if the session
+// that asks ended.
+func (s *GatewayStore) DeletePasskey(ctx context.Context, userID string, session [32]byte, id string, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		email, err := lockUser(ctx, tx, userID)
+		email, err := lockSession(ctx, tx, userID, session)
 		if err != nil {
 			return err
 		}

@@ -42,10 +42,7 @@ func (s *GatewayStore) OfferSecondFactor(ctx context.Context, userID string, pen
 // was offered meanwhile, and ErrUnauthenticated if the session that asks ended.
 func (s *GatewayStore) EnableSecondFactor(ctx context.Context, userID string, session [32]byte, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		if _, err := lockUser(ctx, tx, userID); err != nil {
-			return err
-		}
-		if err := haveSession(ctx, tx, userID, session); err != nil {
+		if _, err := lockSession(ctx, tx, userID, session); err != nil {
 			return err
 		}
 		tag, err := tx.Exec(ctx, `
@@ -71,9 +68,13 @@ func (s *GatewayStore) EnableSecondFactor(ctx context.Context, userID string, se
 }
 
 // DisableSecondFactor removes the secret and the recovery codes. Returns
-// ErrNotFound if there is none in force.
-func (s *GatewayStore) DisableSecondFactor(ctx context.Context, userID string, by platform.AuditEntry) error {
+// ErrNotFound if there is none in force, and ErrUnauthenticated if the session that
+// asks ended.
+func (s *GatewayStore) DisableSecondFactor(ctx context.Context, userID string, session [32]byte, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		if _, err := lockSession(ctx, tx, userID, session); err != nil {
+			return err
+		}
 		tag, err := tx.Exec(ctx, `DELETE FROM gateway.second_factors WHERE user_id = $1 AND secret IS NOT NULL`, userID)
 		if err != nil {
 			return err
@@ -141,9 +142,13 @@ func removeFactors(ctx context.Context, tx pgx.Tx, userID, email string, by plat
 }
 
 // ReplaceRecoveryCodes makes the old codes worthless. Returns ErrNotFound if
-// there is no second factor in force.
-func (s *GatewayStore) ReplaceRecoveryCodes(ctx context.Context, userID string, codes [][32]byte, by platform.AuditEntry) error {
+// there is no second factor in force, and ErrUnauthenticated if the session that asks
+// ended.
+func (s *GatewayStore) ReplaceRecoveryCodes(ctx context.Context, userID string, session [32]byte, codes [][32]byte, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		if _, err := lockSession(ctx, tx, userID, session); err != nil {
+			return err
+		}
 		var in bool
 		err := tx.QueryRow(ctx, `SELECT true FROM gateway.second_factors WHERE user_id = $1 AND secret IS NOT NULL FOR UPDATE`, userID).Scan(&in)
 		if err != nil {

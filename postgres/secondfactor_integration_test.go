@@ -31,7 +31,7 @@ func TestSecondFactor(t *testing.T) {
 	if err := b.store.EnableSecondFactor(t.Context(), u.ID, firstSession(u.Email), []byte("one"), 7, hashes, by); code(err) != platform.ErrConflict {
 		t.Errorf("an older offer: %v", err)
 	}
-	if err := b.store.ReplaceRecoveryCodes(t.Context(), u.ID, hashes, by); code(err) != platform.ErrNotFound {
+	if err := b.store.ReplaceRecoveryCodes(t.Context(), u.ID, firstSession(u.Email), hashes, by); code(err) != platform.ErrNotFound {
 		t.Errorf("codes without a factor: %v", err)
 	}
 	if err := b.store.EnableSecondFactor(t.Context(), u.ID, firstSession(u.Email), []byte("two"), 7, hashes, by); err != nil {
@@ -55,17 +55,17 @@ func TestSecondFactor(t *testing.T) {
 		}
 	}
 	want("one code used", "two", "", 1)
-	if err := b.store.ReplaceRecoveryCodes(t.Context(), u.ID, [][32]byte{platform.HashRecoveryCode("c")}, by); err != nil {
+	if err := b.store.ReplaceRecoveryCodes(t.Context(), u.ID, firstSession(u.Email), [][32]byte{platform.HashRecoveryCode("c")}, by); err != nil {
 		t.Fatal(err)
 	}
 	if ok, err := b.store.UseRecoveryCode(t.Context(), u.ID, hashes[1], by); err != nil || ok {
 		t.Errorf("replaced code: %v, %v", ok, err)
 	}
-	if err := b.store.DisableSecondFactor(t.Context(), u.ID, by); err != nil {
+	if err := b.store.DisableSecondFactor(t.Context(), u.ID, firstSession(u.Email), by); err != nil {
 		t.Fatal(err)
 	}
 	want("disabled", "", "", 0)
-	if err := b.store.DisableSecondFactor(t.Context(), u.ID, by); code(err) != platform.ErrNotFound {
+	if err := b.store.DisableSecondFactor(t.Context(), u.ID, firstSession(u.Email), by); code(err) != platform.ErrNotFound {
 		t.Errorf("twice: %v", err)
 	}
 	for _, action := range []string{"enable", "disable"} {

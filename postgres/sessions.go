@@ -12,13 +12,20 @@ import (
 )
 
 // CreateSession stores a session of a user who logged in. Returns
-// ErrUnauthenticated if the password that they gave is not theirs any more.
+// ErrUnauthenticated if the password or the passkey that they gave is not theirs any
+// more.
 func (s *GatewayStore) CreateSession(ctx context.Context, userID string, start platform.SessionStart, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
 		// Who changes the password at this moment goes first.
 		tag, err := tx.Exec(ctx, `UPDATE gateway.users SET last_seen_at = now() WHERE id = $1 AND $2 IN ('', password_hash)`, userID, start.Password)
 		if err == nil && tag.RowsAffected() == 0 {
-			err = platform.Errorf(platform.ErrUnauthenticated, "The password was changed meanwhile. Log in again.")
+			err = errLogInAgain
+		}
+		if err == nil && start.Passkey != "" {
+			tag, err = tx.Exec(ctx, `SELECT FROM gateway.passkeys WHERE id = $1 AND user_id = $2`, start.Passkey, userID)
+			if err == nil && tag.RowsAffected() == 0 {
+				err = errLogInAgain
+			}
 		}
 		if err != nil {
 			return err
@@ -39,6 +46,8 @@ func (s *GatewayStore) CreateSession(ctx context.Context, userID string, start p
 	}
 	return nil
 }
+
+var errLogInAgain = platform.Errorf(platform.ErrUnauthenticated, "The account was changed meanwhile. Log in again.")
 
 // Session returns a session that has not ended, and its user's slice; the
 // zero Slice if the user has none. Returns ErrNotFound if there is no such
@@ -186,6 +195,9 @@ const othersOf = `(user_id = $1 AND token_hash <> $2 OR impersonator_id = $1)`
 func (s *GatewayStore) endSessions(ctx context.Context, userID, which string, arg any, by platform.AuditEntry) ([][32]byte, error) {
 	var ended [][32]byte
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		if _, err := lockUser(ctx, tx, userID); err != nil {
+			return err
+		}
 		rows, err := tx.Query(ctx, `DELETE FROM gateway.sessions WHERE `+which+` RETURNING token_hash, id::text`, userID, arg)
 		if err != nil {
 			return err
@@ -224,15 +236,38 @@ func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, sessi
 	return nil
 }
 
-// haveSession returns ErrUnauthenticated if a user's session ended: who ended it has
-// the last word on what was asked for in it. The caller holds the user's row.
+// lockUser keeps others from changing the account until the end of the
+// transaction, and returns its address. Whatever a transaction changes of a user, it
+// locks the user first: so none waits for another that waits for it. Returns
+// ErrNotFound if the user is gone.
+func lockUser(ctx context.Context, tx pgx.Tx, userID string) (email string, err error) {
+	// Not FOR UPDATE: a row that refers to the user may be made meanwhile.
+	err = tx.QueryRow(ctx, `SELECT email FROM gateway.users WHERE id = $1 FOR NO KEY UPDATE`, userID).Scan(&email)
+	if err != nil {
+		return "", notFound(err, "There is no such user.")
+	}
+	return email, nil
+}
+
+// lockSession is lockUser for what a session asks for. Returns ErrUnauthenticated if
+// it ended: who ended it has the last word.
+func lockSession(ctx context.Context, tx pgx.Tx, userID string, session [32]byte) (email string, err error) {
+	if email, err = lockUser(ctx, tx, userID); err != nil {
+		return "", err
+	}
+	return email, haveSession(ctx, tx, userID, session)
+}
+
+// haveSession is for who holds the user already.
 func haveSession(ctx context.Context, tx pgx.Tx, userID string, session [32]byte) error {
 	tag, err := tx.Exec(ctx, `SELECT FROM gateway.sessions WHERE token_hash = $1 AND user_id = $2 FOR SHARE`, session[:], userID)
 	if err == nil && tag.RowsAffected() == 0 {
-		return platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
+		return errSessionEnded
 	}
 	return err
 }
+
+var errSessionEnded = platform.Errorf(platform.ErrUnauthenticated, "Log in first.")
 
 // rotate gives a session another token, and notes the authentication that it
 // comes with. Returns the session's id.
@@ -259,9 +294,11 @@ func (s *GatewayStore) SessionsSeen(ctx context.Context, hashes [][32]byte) erro
 	if err == nil { // an admin who acts for a user is not the user
 		_, err = s.db.Exec(ctx, `
 			UPDATE gateway.users SET last_seen_at = now()
-			WHERE id IN (SELECT user_id FROM gateway.sessions WHERE token_hash = ANY($1) AND impersonator_id IS NULL
-				UNION SELECT user_id FROM gateway.api_tokens WHERE token_hash = ANY($1))
-				AND (last_seen_at IS NULL OR last_seen_at < now() - $2::interval)`, byteKeys(hashes), platform.SessionSeenEvery)
+			WHERE id IN (SELECT id FROM gateway.users
+				WHERE id IN (SELECT user_id FROM gateway.sessions WHERE token_hash = ANY($1) AND impersonator_id IS NULL
+					UNION SELECT user_id FROM gateway.api_tokens WHERE token_hash = ANY($1))
+					AND (last_seen_at IS NULL OR last_seen_at < now() - $2::interval)
+				FOR NO KEY UPDATE SKIP LOCKED)`, byteKeys(hashes), platform.SessionSeenEvery)
 	}
 	if err != nil {
 		return fmt.Errorf("sessions seen: %w", outage(err))

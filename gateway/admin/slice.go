@@ -23,6 +23,7 @@ const (
 	defaultLogLines = 200
 	maxLogLines     = 1000
 	maxLogBytes     = 256 << 10 // from the end of a log
+	recordTimeout   = 5 * time.Second
 )
 
 var errNoSlice = platform.Errorf(platform.ErrNotFound, "There is no such slice.")
@@ -186,7 +187,9 @@ func (s *Service) restart(c *gin.Context) {
 	if err == nil {
 		if err = s.Cluster.Restart(c.Request.Context(), i.ID); err != nil {
 			by.Action = "slice.restart_failed"
-			err = errors.Join(err, s.Store.RecordAudit(c.Request.Context(), by))
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(c.Request.Context()), recordTimeout)
+			defer cancel()
+			err = errors.Join(err, s.Store.RecordAudit(ctx, by))
 		}
 	}
 	if err != nil {

@@ -23,6 +23,10 @@ type AccountStore interface {
 	// if there is no such user.
 	PasswordHash(ctx context.Context, userID string) (string, error)
 
+	// QueueEmailChange has a mail sent to the address that a user's session asks
+	// to change to. Returns ErrUnauthenticated if the session ended.
+	QueueEmailChange(ctx context.Context, userID string, session [32]byte, email string) error
+
 	// AccountToken returns what a token from a mail stands for. Returns
 	// ErrNotFound if it is not good, or not any more.
 	AccountToken(ctx context.Context, tokenHash [32]byte) (platform.AccountToken, error)
@@ -34,7 +38,8 @@ type AccountStore interface {
 	VerifyEmail(ctx context.Context, tokenHash [32]byte, by platform.AuditEntry) (platform.User, error)
 
 	// ResetPassword uses a token: the user gets another password, has no
-	// sessions any more, and is told. Returns ErrNotFound for a token that is
+	// sessions any more, and is told. Where the address was never verified the
+	// second factors and passkeys go too. Returns ErrNotFound for a token that is
 	// not good.
 	ResetPassword(ctx context.Context, tokenHash [32]byte, passwordHash string, by platform.AuditEntry) (platform.User, error)
 
@@ -55,7 +60,8 @@ type AccountStore interface {
 	// was. Returns ErrNotFound if the user has no such session.
 	EndSession(ctx context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error)
 
-	// EndOtherSessions ends a user's sessions but for one, and returns which.
+	// EndOtherSessions ends a user's sessions but for one, with those in which they
+	// act for others, and returns which.
 	EndOtherSessions(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) ([][32]byte, error)
 }
 
@@ -171,7 +177,7 @@ func (s *Service) askForChange(w http.ResponseWriter, r *http.Request, id *Ident
 	if err := s.take(w, mailsToOne(platform.MailChangeEmail, id.User.ID), mailsToOne(platform.MailChangeEmail, in.Email)); err != nil {
 		return err
 	}
-	return s.Store.QueueMail(r.Context(), platform.MailChangeEmail, id.User.ID, in.Email)
+	return s.Store.QueueEmailChange(r.Context(), id.User.ID, id.Session, in.Email)
 }
 
 // accepted says that something happens by and by, without saying whether there

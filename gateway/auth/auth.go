@@ -39,6 +39,8 @@ type Store interface {
 	// ErrNotFound if there is none.
 	UserByEmail(ctx context.Context, email string) (platform.User, string, error)
 
+	// CreateSession stores a session. Returns ErrUnauthenticated if the password or
+	// passkey that was given is not the user's any more.
 	CreateSession(ctx context.Context, userID string, start platform.SessionStart, by platform.AuditEntry) error
 
 	// DeleteSession ends a session, which is its user's doing, or that of the
@@ -145,12 +147,17 @@ func (s *Service) logIn(c *gin.Context) {
 	s.beginSession(w, r, user, hash, platform.LogInByPassword)
 }
 
-// beginSession ends a log-in: the user has proved who they are, with a password
-// unless hash is "".
-func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User, hash string, method platform.LogInMethod) {
+// beginSession ends a log-in: the user has proved who they are. proof is the
+// password's hash or the passkey's id.
+func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User, proof string, method platform.LogInMethod) {
 	request.From(r.Context()).UserID = user.ID
 	token, start := newSession(r)
-	start.Method, start.Password = method, hash
+	start.Method = method
+	if method == platform.LogInByPasskey {
+		start.Passkey = proof
+	} else {
+		start.Password = proof
+	}
 	if err := s.Store.CreateSession(r.Context(), user.ID, start, request.Audit(r.Context(), "", "", "")); err != nil {
 		request.Fail(w, r, err)
 		return
@@ -163,7 +170,7 @@ func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user plat
 		return
 	}
 	setCookie(w, token, start.ExpiresAt)
-	s.rememberDevice(w, r, user, hash)
+	s.rememberDevice(w, r, user, start.Password)
 	s.answer(w, r, http.StatusOK, id)
 }
 

@@ -17,8 +17,8 @@ type LeavingStore interface {
 	// ScheduleDeletion has an account deleted once the time of grace is over,
 	// and returns when. The user's sessions but one end, with their API tokens
 	// and the links that were sent; which sessions and tokens, is returned.
-	// Returns ErrConflict if it is scheduled already or nobody would be left to
-	// run the platform.
+	// Returns ErrUnauthenticated if the one session ended, and ErrConflict if it is
+	// scheduled already or nobody would be left to run the platform.
 	ScheduleDeletion(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) (at time.Time, ended [][32]byte, err error)
 
 	// CancelDeletion lets an account stay. Returns ErrNotFound if there is no

@@ -72,7 +72,7 @@ func (s *Service) logInPasskey(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	user, err := s.whoseAnswer(w, r, answer)
+	user, passkey, err := s.whoseAnswer(w, r, answer)
 	if err != nil {
 		if platform.CodeOf(err) == platform.ErrUnauthenticated || errors.Is(err, errCopiedPasskey) {
 			s.Metrics.LogIns.WithLabelValues("wrong").Inc()
@@ -81,32 +81,32 @@ func (s *Service) logInPasskey(c *gin.Context) {
 		return
 	}
 	s.limits.giveBack(li)
-	s.beginSession(w, r, user, "", platform.LogInByPasskey)
+	s.beginSession(w, r, user, passkey, platform.LogInByPasskey)
 }
 
-// whoseAnswer returns who logs in with a passkey.
-func (s *Service) whoseAnswer(w http.ResponseWriter, r *http.Request, answer *protocol.ParsedCredentialAssertionData) (platform.User, error) {
+// whoseAnswer returns who logs in with a passkey, and its id.
+func (s *Service) whoseAnswer(w http.ResponseWriter, r *http.Request, answer *protocol.ParsedCredentialAssertionData) (platform.User, string, error) {
 	session, err := s.endCeremony(w, r, toLogIn, "")
 	if err != nil {
-		return platform.User{}, err
+		return platform.User{}, "", err
 	}
 	p, user, err := s.Store.PasskeyByCredential(r.Context(), answer.RawID)
 	if platform.CodeOf(err) == platform.ErrNotFound {
 		err = errWrongPasskey.WithCause(err)
 	}
 	if err != nil {
-		return platform.User{}, err
+		return platform.User{}, "", err
 	}
 	// With the answer's user handle compared to the owner's.
 	owner := passkeyUser{handle: p.UserHandle, email: user.Email, passkeys: []platform.Passkey{p}}
 	_, err = s.passkeys.ValidateDiscoverableLogin(func(_, _ []byte) (webauthn.User, error) { return owner, nil }, session, answer)
 	if err != nil {
-		return platform.User{}, errWrongPasskey.WithCause(err)
+		return platform.User{}, "", errWrongPasskey.WithCause(err)
 	}
 	if user.Blocked { // told to who has the passkey only
-		return platform.User{}, ErrBlocked
+		return platform.User{}, "", ErrBlocked
 	}
-	return user, s.usePasskey(r, user.ID, p, answer)
+	return user, p.ID, s.usePasskey(r, user.ID, p, answer)
 }
 
 // usePasskey notes that a passkey was used. Of one that was copied, whichever

@@ -33,13 +33,15 @@ type PasskeyStore interface {
 
 	// CreatePasskey adds a passkey to a user who has a handle, tells the user,
 	// and returns it with its id. Returns ErrConflict if the user has too many,
-	// or if the credential is somebody's already.
+	// or if the credential is somebody's already, and ErrUnauthenticated if the
+	// session that asks ended.
 	CreatePasskey(ctx context.Context, userID string, session [32]byte, p platform.Passkey, by platform.AuditEntry) (platform.Passkey, error)
 
 	// RenamePasskey and DeletePasskey, which tells the user, return ErrNotFound
-	// if the user has no such passkey.
+	// if the user has no such passkey; DeletePasskey returns ErrUnauthenticated if
+	// the session that asks ended.
 	RenamePasskey(ctx context.Context, userID, id, name string, by platform.AuditEntry) (platform.Passkey, error)
-	DeletePasskey(ctx context.Context, userID, id string, by platform.AuditEntry) error
+	DeletePasskey(ctx context.Context, userID string, session [32]byte, id string, by platform.AuditEntry) error
 
 	// UseChallenge reports whether a challenge was not answered before; from
 	// now on it was. It may be forgotten after until.
@@ -254,7 +256,7 @@ func (s *Service) deletePasskey(c *gin.Context) {
 		which, err = pathID(c, "passkey")
 	}
 	if err == nil {
-		err = s.Store.DeletePasskey(r.Context(), id.User.ID, which, request.Audit(r.Context(), "", "", ""))
+		err = s.Store.DeletePasskey(r.Context(), id.User.ID, id.Session, which, request.Audit(r.Context(), "", "", ""))
 	}
 	if err != nil {
 		request.Fail(w, r, err)

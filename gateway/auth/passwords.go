@@ -211,11 +211,12 @@ func (s *Service) reauthenticate(c *gin.Context) {
 		request.Fail(w, r, platform.Invalid(platform.FieldError{Field: "password", Detail: "is required"}))
 		return
 	}
-	if _, err := s.checkPassword(w, r, id, "password", in.Password); err != nil {
+	hash, err := s.checkPassword(w, r, id, "password", in.Password)
+	if err != nil {
 		request.Fail(w, r, err)
 		return
 	}
-	method, err := s.checkSecondFactor(w, r, id.User, in.Code)
+	method, err := s.checkSecondFactor(w, r, id.User, hash, in.Code)
 	if err != nil {
 		request.Fail(w, r, err)
 		return
@@ -240,7 +241,7 @@ func (s *Service) reauthenticated(w http.ResponseWriter, r *http.Request, id *Id
 
 // checkSecondFactor asks for a code where the user has a second factor, and
 // returns what they proved who they are with: they gave the password before.
-func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user platform.User, code string) (platform.LogInMethod, error) {
+func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user platform.User, passwordHash, code string) (platform.LogInMethod, error) {
 	f, err := s.Store.SecondFactor(r.Context(), user.ID)
 	if err != nil || f.Secret == nil {
 		return platform.LogInByPassword, err
@@ -248,7 +249,7 @@ func (s *Service) checkSecondFactor(w http.ResponseWriter, r *http.Request, user
 	if code == "" {
 		return "", platform.Invalid(platform.FieldError{Field: "code", Detail: "is required"})
 	}
-	forget, err := s.takeCode(w, r, user)
+	forget, err := s.takeCode(w, r, user, passwordHash)
 	if err != nil {
 		return "", err
 	}

@@ -39,9 +39,9 @@ type SecondFactorStore interface {
 	EnableSecondFactor(ctx context.Context, userID string, session [32]byte, pending []byte, step int64, codes [][32]byte, by platform.AuditEntry) error
 
 	// DisableSecondFactor and ReplaceRecoveryCodes return ErrNotFound if there
-	// is no second factor in force.
-	DisableSecondFactor(ctx context.Context, userID string, by platform.AuditEntry) error
-	ReplaceRecoveryCodes(ctx context.Context, userID string, codes [][32]byte, by platform.AuditEntry) error
+	// is no second factor in force, and ErrUnauthenticated if the session ended.
+	DisableSecondFactor(ctx context.Context, userID string, session [32]byte, by platform.AuditEntry) error
+	ReplaceRecoveryCodes(ctx context.Context, userID string, session [32]byte, codes [][32]byte, by platform.AuditEntry) error
 
 	// UseCodeStep reports whether no code of this time step, or a later one,
 	// was used before; from now on it was.
@@ -95,33 +95,26 @@ func (s *Service) stepOf(sealed []byte, userID, code string) (step int64, ok boo
 
 // codeLimits bound guessing of codes by somebody who has the password. As with
 // passwords, a browser that logged in before has attempts of its own: whoever
-// guesses elsewhere does not shut its owner out. Such browsers share a bound too:
-// with the password anybody makes as many of them as they like. Another password
-// makes them strangers.
-func (s *Service) codeLimits(r *http.Request, user platform.User) ([]limit, error) {
-	device, err := s.knownDevice(r, user.Email)
-	if err != nil {
-		return nil, err
-	}
-	if device != "" {
+// guesses elsewhere does not shut its owner out. Such browsers share a bound too: of
+// before there was a second factor, somebody may have made as many as they liked.
+// Another password makes them strangers.
+func (s *Service) codeLimits(r *http.Request, user platform.User, passwordHash string) []limit {
+	if c, ok := s.Devices.read(r, user.Email); ok && s.Devices.current(c, user.Email, passwordHash) {
 		return []limit{
-			{"code and device|" + user.ID + "|" + device, 5, time.Minute},
+			{"code and device|" + user.ID + "|" + c.name, 5, time.Minute},
 			{"code and devices|" + user.ID, 20, time.Minute},
-		}, nil
+		}
 	}
 	return []limit{
 		{"code and address|" + user.ID + "|" + network(request.From(r.Context()).ClientAddr), 5, time.Minute},
 		{"code|" + user.ID, 20, time.Minute},
-	}, nil
+	}
 }
 
 // takeCode uses up one attempt at a code, and returns what forgets it.
-func (s *Service) takeCode(w http.ResponseWriter, r *http.Request, user platform.User) (forget func(), err error) {
-	limits, err := s.codeLimits(r, user)
-	if err == nil {
-		err = s.take(w, limits...)
-	}
-	return func() { s.limits.forget(limits...) }, err
+func (s *Service) takeCode(w http.ResponseWriter, r *http.Request, user platform.User, passwordHash string) (forget func(), err error) {
+	limits := s.codeLimits(r, user, passwordHash)
+	return func() { s.limits.forget(limits...) }, s.take(w, limits...)
 }
 
 type secondFactorState struct {
@@ -170,9 +163,13 @@ func (s *Service) enableTOTP(c *gin.Context) {
 		return
 	}
 	code, err := codeFrom(w, r)
+	var hash string
+	if err == nil {
+		hash, err = s.Store.PasswordHash(r.Context(), id.User.ID)
+	}
 	var forget func()
 	if err == nil {
-		forget, err = s.takeCode(w, r, id.User)
+		forget, err = s.takeCode(w, r, id.User, hash)
 	}
 	if err != nil {
 		request.Fail(w, r, err)
@@ -218,7 +215,7 @@ func (s *Service) replaceCodes(c *gin.Context) {
 	id, err := s.authenticate(r)
 	codes, hashes := newRecoveryCodes()
 	if err == nil {
-		err = s.Store.ReplaceRecoveryCodes(r.Context(), id.User.ID, hashes, request.Audit(r.Context(), "", "", ""))
+		err = s.Store.ReplaceRecoveryCodes(r.Context(), id.User.ID, id.Session, hashes, request.Audit(r.Context(), "", "", ""))
 	}
 	if err != nil {
 		request.Fail(w, r, err)
@@ -231,7 +228,7 @@ func (s *Service) disableTOTP(c *gin.Context) {
 	w, r := c.Writer, c.Request
 	id, err := s.authenticate(r)
 	if err == nil {
-		err = s.Store.DisableSecondFactor(r.Context(), id.User.ID, request.Audit(r.Context(), "", "", ""))
+		err = s.Store.DisableSecondFactor(r.Context(), id.User.ID, id.Session, request.Audit(r.Context(), "", "", ""))
 	}
 	if err != nil {
 		request.Fail(w, r, err)

@@ -88,7 +88,7 @@ func (s *Service) logInCode(c *gin.Context) {
 	user, hash, err := s.halfWayThere(r)
 	var forget func()
 	if err == nil {
-		forget, err = s.takeCode(w, r, user)
+		forget, err = s.takeCode(w, r, user, hash)
 	}
 	var f platform.SecondFactor
 	if err == nil {

@@ -172,7 +172,7 @@ func (r *Registry) Len() int {
 	return len(r.open)
 }
 
-// closeWhere closes side by side and waits for none, which takes each a second at
+// closeWhere closes side by side and waits for none, which takes each some seconds at
 // most: a client that reads nothing delays neither another nor what its caller hears
 // of next.
 func (r *Registry) closeWhere(match func(*Socket) bool) {

@@ -317,6 +317,16 @@ func testTooLate(t *testing.T, b *bench) {
 	if f, err := b.SecondFactor(ctx, ana.ID); err != nil || f.Secret != nil {
 		t.Errorf("factor %+v, %v", f, err)
 	}
+	wantCode(t, "a change of address in a session that ended", b.QueueEmailChange(ctx, ana.ID, ana.session, "thief@example.com"), platform.ErrUnauthenticated)
+	_, _, err = b.ScheduleDeletion(ctx, ana.ID, ana.session, by(ana.ID))
+	wantCode(t, "a deletion in a session that ended", err, platform.ErrUnauthenticated)
+	must(t, b.EnableSecondFactor(ctx, ana.ID, late.TokenHash, []byte("s"), 1, nil, by(ana.ID)))
+	wantCode(t, "codes in a session that ended", b.ReplaceRecoveryCodes(ctx, ana.ID, ana.session, [][32]byte{{1}}, by(ana.ID)), platform.ErrUnauthenticated)
+	wantCode(t, "no second factor in a session that ended", b.DisableSecondFactor(ctx, ana.ID, ana.session, by(ana.ID)), platform.ErrUnauthenticated)
+	byPasskey := start(newHash())
+	byPasskey.Passkey = nobody
+	wantCode(t, "log in with a passkey that was removed", b.CreateSession(ctx, ana.ID, byPasskey, by(ana.ID)), platform.ErrUnauthenticated)
+	b.wantSession(t, byPasskey.TokenHash, false)
 
 	admin, acting := b.firstAdmin(t), newHash()
 	act := func(session [32]byte) error {
@@ -392,10 +402,27 @@ func testSomebodyElses(t *testing.T, b *bench) {
 	own := newHash()
 	must(t, b.CreateSession(ctx, ana.ID, start(own), by(ana.ID)))
 	enable(own)
+	keys, err := b.ListPasskeys(ctx, ana.ID)
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("passkeys %v, %v", keys, err)
+	}
+	byPasskey := start(newHash())
+	byPasskey.Passkey = keys[0].ID
+	must(t, b.CreateSession(ctx, ana.ID, byPasskey, by(ana.ID)))
 	reset() // the mailbox is proved by now, and is no second factor
 	want("s", 1, 1)
 	b.wantAudit(t, "user", ana.ID, "user.create", "user.second_factor_enable", "passkey.create", "user.second_factor_reset", "user.password_reset",
-		"session.create", "user.second_factor_enable", "passkey.create", "user.password_reset")
+		"session.create", "user.second_factor_enable", "passkey.create", "session.create", "user.password_reset")
+
+	admin := b.firstAdmin(t) // whose address the operator gave
+	must(t, b.OfferSecondFactor(ctx, admin.ID, []byte("s")))
+	must(t, b.EnableSecondFactor(ctx, admin.ID, admin.session, []byte("s"), 1, nil, by(admin.ID)))
+	must(t, b.QueueMail(ctx, platform.MailResetPassword, "", admin.Email))
+	_, err = b.ResetPassword(ctx, b.mailedToken(t, platform.MailResetPassword), "new", by(""))
+	must(t, err)
+	if f, err := b.SecondFactor(ctx, admin.ID); err != nil || f.Secret == nil {
+		t.Errorf("an admin's factor %+v, %v", f, err)
+	}
 }
 
 // A change of address whose mail is not out yet ends with the rest.
@@ -423,19 +450,44 @@ func testChangesOnTheirWay(t *testing.T, b *bench) {
 			must(t, b.CreateSession(ctx, ana.ID, start(ana.session), by(ana.ID)))
 		},
 	} {
-		must(t, b.QueueMail(ctx, platform.MailChangeEmail, ana.ID, what+"@example.net"))
+		must(t, b.QueueEmailChange(ctx, ana.ID, ana.session, what+"@example.net"))
 		m := b.mail(t, platform.MailChangeEmail) // it is being sent
 		end()
 		wantCode(t, what, b.AddMailToken(ctx, m.ID, newHash(), time.Now().Add(time.Hour)), platform.ErrNotFound)
 	}
-	h, err := b.AccountHistory(ctx, ana.ID)
-	must(t, err)
-	must(t, b.QueueMail(ctx, platform.MailChangeEmail, ana.ID, "ana@example.net"))
+	must(t, b.QueueEmailChange(ctx, ana.ID, ana.session, "ana@example.net"))
+	change := b.mailedToken(t, platform.MailChangeEmail)
 	must(t, b.QueueMail(ctx, platform.MailSignUp, "", ana.Email))
 	must(t, b.QueueMail(ctx, platform.MailSignUp, "", "nobody@example.com"))
-	// What becomes of the one mail would tell whether there is an account.
-	if after, err := b.AccountHistory(ctx, ana.ID); err != nil || len(after.Mails) != len(h.Mails)+1 {
-		t.Errorf("%d mails in the history, %v; there were %d", len(after.Mails), err, len(h.Mails))
+	signUps := func(changed string) (n int) {
+		t.Helper()
+		h, err := b.AccountHistory(ctx, ana.ID)
+		must(t, err)
+		for _, m := range h.Mails {
+			switch {
+			case m.Kind == platform.MailChangeEmail: // what became of it would tell whether there is an account
+				t.Errorf("%s: the history tells of a change of address", changed)
+			case m.Kind == platform.MailSignUp && m.Recipient == ana.Email:
+				n++
+			case m.Kind == platform.MailSignUp:
+				t.Errorf("%s: another's mail to %s", changed, m.Recipient)
+			}
+		}
+		return n
+	}
+	if n := signUps("before"); n != 1 {
+		t.Errorf("%d mails to sign up in the history, want 1", n)
+	}
+	_, err := b.VerifyEmail(ctx, change, by(""))
+	must(t, err)
+	if n := signUps("after"); n != 0 {
+		t.Errorf("%d mails to the address of before in the history", n)
+	}
+	must(t, b.QueueEmailChange(ctx, ana.ID, ana.session, "ana@example.com"))
+	_, err = b.VerifyEmail(ctx, b.mailedToken(t, platform.MailChangeEmail), by(""))
+	must(t, err)
+	if n := signUps("back"); n != 0 {
+		t.Errorf("%d mails in the history to an address that was somebody else's meanwhile, for all we know", n)
 	}
 }
 
@@ -679,8 +731,8 @@ func testSecondFactor(t *testing.T, b *bench) {
 		}
 	}
 	want("", "", 0)
-	wantCode(t, "disable nothing", b.DisableSecondFactor(ctx, ana.ID, by(ana.ID)), platform.ErrNotFound)
-	wantCode(t, "codes of nothing", b.ReplaceRecoveryCodes(ctx, ana.ID, [][32]byte{{1}}, by(ana.ID)), platform.ErrNotFound)
+	wantCode(t, "disable nothing", b.DisableSecondFactor(ctx, ana.ID, ana.session, by(ana.ID)), platform.ErrNotFound)
+	wantCode(t, "codes of nothing", b.ReplaceRecoveryCodes(ctx, ana.ID, ana.session, [][32]byte{{1}}, by(ana.ID)), platform.ErrNotFound)
 	wantCode(t, "reset nothing", b.ResetSecondFactors(ctx, ana.ID, of("", "user.second_factor_reset", "user", ana.ID)), platform.ErrNotFound)
 	must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("one")))
 	must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("two")))
@@ -707,12 +759,12 @@ func testSecondFactor(t *testing.T, b *bench) {
 		}
 	}
 	want("two", "", 2)
-	must(t, b.ReplaceRecoveryCodes(ctx, ana.ID, [][32]byte{{4}}, by(ana.ID)))
+	must(t, b.ReplaceRecoveryCodes(ctx, ana.ID, ana.session, [][32]byte{{4}}, by(ana.ID)))
 	if good, err := b.UseRecoveryCode(ctx, ana.ID, [32]byte{1}, by(ana.ID)); err != nil || good {
 		t.Errorf("a replaced code: %v, %v", good, err)
 	}
 	want("two", "", 1)
-	must(t, b.DisableSecondFactor(ctx, ana.ID, by(ana.ID)))
+	must(t, b.DisableSecondFactor(ctx, ana.ID, ana.session, by(ana.ID)))
 	want("", "", 0)
 	must(t, b.OfferSecondFactor(ctx, ana.ID, []byte("four")))
 	must(t, b.EnableSecondFactor(ctx, ana.ID, ana.session, []byte("four"), 1, nil, by(ana.ID)))

@@ -119,7 +119,7 @@ func TestStore(t *testing.T, s auth.PasskeyStore, newUser func(email string) (pl
 	for what, id := range map[string]string{"another's": p.ID, "unknown": uuid.NewString()} {
 		_, err := s.RenamePasskey(ctx, ben.ID, id, "x", by)
 		wantCode("rename "+what, err, platform.ErrNotFound)
-		wantCode("delete "+what, s.DeletePasskey(ctx, ben.ID, id, by), platform.ErrNotFound)
+		wantCode("delete "+what, s.DeletePasskey(ctx, ben.ID, bens, id, by), platform.ErrNotFound)
 	}
 
 	// As many as are allowed, also when several are made at once.
@@ -145,10 +145,11 @@ func TestStore(t *testing.T, s auth.PasskeyStore, newUser func(email string) (pl
 		t.Error("the oldest is not the last")
 	}
 
-	if err := s.DeletePasskey(ctx, ana.ID, p.ID, by); err != nil {
+	wantCode("delete in a session that ended", s.DeletePasskey(ctx, ana.ID, [32]byte{}, p.ID, by), platform.ErrUnauthenticated)
+	if err := s.DeletePasskey(ctx, ana.ID, session, p.ID, by); err != nil {
 		t.Fatal(err)
 	}
-	wantCode("twice", s.DeletePasskey(ctx, ana.ID, p.ID, by), platform.ErrNotFound)
+	wantCode("twice", s.DeletePasskey(ctx, ana.ID, session, p.ID, by), platform.ErrNotFound)
 	_, _, err = s.PasskeyByCredential(ctx, in.CredentialID)
 	wantCode("deleted", err, platform.ErrNotFound)
 	if again, err := s.PasskeyHandle(ctx, ana.ID); err != nil || !bytes.Equal(handle, again) {
