@@ -33,8 +33,8 @@ type Store interface {
 	// if there is none, and ErrConflict if they are an admin or blocked.
 	Impersonate(ctx context.Context, userID string, admin [32]byte, start platform.SessionStart, reason string, by platform.AuditEntry) (platform.User, error)
 
-	// LastSeen returns when users last used the platform themselves, by id;
-	// those without a session are missing.
+	// LastSeen returns when users last used the platform themselves, or a program
+	// of theirs did, by id; those of whom nothing is known are missing.
 	LastSeen(ctx context.Context, userIDs []string) (map[string]time.Time, error)
 
 	// Settings returns what admins changed.
