@@ -645,7 +645,7 @@ func TestSocketsEndWithTheTimeOfTheirSessions(t *testing.T) {
 		ses.ExpiresAt = ses.EndsAt
 		b.store.sessions[hash] = ses
 	})
-	b.Gateway.sessions.Invalidate(hash)
+	b.sessions.Invalidate(hash)
 	one, two := b.dialEvents(t, ana), b.dialEvents(t, ben)
 	wantFrame(t, one, `{"state":"queued","position":1,"estimate_seconds":4}`)
 	wantFrame(t, two, `{"state":"queued","position":2,"estimate_seconds":8}`)
