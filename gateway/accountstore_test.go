@@ -18,6 +18,7 @@ type memoryMail struct {
 	over   bool
 	sentAt time.Time // zero if it was dropped
 	gone   bool      // whoever asks for it does not find it
+	left   bool      // its user has another address by now
 }
 
 type memoryAccountToken struct {
@@ -166,7 +167,7 @@ func (s *memoryStore) QueueEmailChange(_ context.Context, userID string, session
 func (s *memoryStore) forgetEmail(email string) {
 	for i := range s.mails {
 		if m := &s.mails[i]; m.Recipient == email && (m.Kind == platform.MailSignUp || m.Kind == platform.MailResetPassword) {
-			m.over, m.gone = true, true
+			m.over, m.gone, m.sentAt = true, true, time.Time{}
 		}
 	}
 	maps.DeleteFunc(s.tokens, func(_ [32]byte, t memoryAccountToken) bool {
@@ -217,7 +218,9 @@ func (s *memoryStore) VerifyEmail(_ context.Context, hash [32]byte, by platform.
 	case t.Purpose == platform.MailChangeEmail:
 		maps.DeleteFunc(s.tokens, func(_ [32]byte, o memoryAccountToken) bool { return o.User.ID == u.ID })
 		s.dropChanges(u.ID)
-		s.forgetEmail(u.Email)
+		for i := range s.mails {
+			s.mails[i].left = s.mails[i].left || s.mails[i].Recipient == u.Email && s.mails[i].userID == ""
+		}
 		s.queueMail(platform.MailEmailChanged, u.ID, u.Email)
 		s.note(by, "user.email_change", u.ID)
 	default:
@@ -328,6 +331,9 @@ func (s *memoryStore) EndOtherSessions(_ context.Context, userID string, but [32
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return nil, s.down
+	}
+	if err := s.haveSession(userID, but); err != nil {
+		return nil, err
 	}
 	ended := s.endWhere(othersOf(userID, but))
 	s.note(by, "session.revoke", userID)

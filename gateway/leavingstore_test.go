@@ -37,6 +37,19 @@ func (s *memoryStore) ScheduleDeletion(_ context.Context, userID string, but [32
 	return u.DeletionAt, ended, nil
 }
 
+func (s *memoryStore) CancelOwnDeletion(ctx context.Context, userID string, session [32]byte, by platform.AuditEntry) error {
+	var err error
+	s.locked(func() {
+		if err = s.down; err == nil {
+			err = s.haveSession(userID, session)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return s.CancelDeletion(ctx, userID, by)
+}
+
 func (s *memoryStore) CancelDeletion(_ context.Context, userID string, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +111,7 @@ func (s *memoryStore) AccountHistory(_ context.Context, userID string) (h platfo
 		}
 	}
 	for _, m := range s.mails {
-		if m.gone {
+		if m.gone || m.left {
 			continue
 		}
 		if m.userID == userID && m.Kind != platform.MailChangeEmail || m.Recipient == u.Email && m.Kind == platform.MailSignUp ||

@@ -120,14 +120,14 @@ func leaveEmail(ctx context.Context, tx pgx.Tx, u platform.User) error {
 	if err := dropChanges(ctx, tx, u.ID); err != nil {
 		return err
 	}
-	if err := forgetEmail(ctx, tx, u.Email); err != nil {
+	// Whoever has the address next is somebody else. What was sent to it still counts.
+	if _, err := tx.Exec(ctx, `UPDATE gateway.mails SET address_left = true WHERE kind IN ('reset_password', 'sign_up') AND recipient = $1`, u.Email); err != nil {
 		return err
 	}
 	return queueMail(ctx, tx, platform.MailEmailChanged, u.ID, u.Email)
 }
 
-// forgetEmail removes what was sent to an address and names no user: whoever has it
-// next is somebody else.
+// forgetEmail removes what was sent to an address and names no user.
 func forgetEmail(ctx context.Context, tx pgx.Tx, email string) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM gateway.mails WHERE kind IN ('reset_password', 'sign_up') AND recipient = $1`, email); err != nil {
 		return err

@@ -141,11 +141,12 @@ func deleteUser(ctx context.Context, tx pgx.Tx, u platform.UserRecord, by platfo
 		WHERE user_id = $1`, u.ID); err != nil {
 		return err
 	}
-	if _, err := tx.Exec(ctx, `DELETE FROM gateway.users WHERE id = $1`, u.ID); err != nil {
+	// These have the address and no user; the others go with the account. They are first:
+	// a sign-up with this address takes its token before it makes the account.
+	if err := forgetEmail(ctx, tx, u.Email); err != nil {
 		return err
 	}
-	// These have the address and no user; the others went with the account.
-	if err := forgetEmail(ctx, tx, u.Email); err != nil {
+	if _, err := tx.Exec(ctx, `DELETE FROM gateway.users WHERE id = $1`, u.ID); err != nil {
 		return err
 	}
 	before := map[string]any{"role": u.Role, "state": u.State(), "created_at": u.CreatedAt.UTC()}

@@ -4,6 +4,8 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -95,6 +97,11 @@ func TestAResetHasTheLastWord(t *testing.T) {
 			_, _, err := b.store.ScheduleDeletion(ctx, u.ID, session, by)
 			return err
 		}, platform.ErrUnauthenticated},
+		"no deletion": {u.ID, func() error { return b.store.CancelOwnDeletion(ctx, u.ID, session, by) }, platform.ErrUnauthenticated},
+		"no other sessions": {u.ID, func() error {
+			_, err := b.store.EndOtherSessions(ctx, u.ID, session, by)
+			return err
+		}, platform.ErrUnauthenticated},
 		"acting for a user": {admin.ID, func() error {
 			start := platform.SessionStart{TokenHash: token(t), ExpiresAt: time.Now().Add(time.Hour)}
 			_, err := b.store.Impersonate(ctx, u.ID, session, start, "help", by)
@@ -141,6 +148,30 @@ func TestAResetHasTheLastWord(t *testing.T) {
 	}
 }
 
+// A block has the last word too, though it leaves the admin's session where it is.
+func TestABlockHasTheLastWord(t *testing.T) {
+	b := newGatewayBench(t)
+	u, _ := b.signUp(t, "ana@example.com")
+	b.exec(t, `INSERT INTO gateway.users (email, password_hash, role) VALUES ('admin@example.com', 'hash', 'admin')`)
+	admin, _, err := b.store.UserByEmail(t.Context(), "admin@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	session := b.session(t, admin.ID)
+	block := func(tx pgx.Tx) error {
+		_, err := tx.Exec(t.Context(), `UPDATE gateway.users SET blocked_at = now() WHERE id = $1`, admin.ID)
+		return err
+	}
+	err = b.during(t, block, func() error {
+		start := platform.SessionStart{TokenHash: token(t), ExpiresAt: time.Now().Add(time.Hour)}
+		_, err := b.store.Impersonate(t.Context(), u.ID, session, start, "help", platform.AuditEntry{ActorID: admin.ID})
+		return err
+	})
+	if platform.CodeOf(err) != platform.ErrUnauthenticated || b.count(t, `SELECT count(*) FROM gateway.sessions WHERE impersonator_id IS NOT NULL`) != 0 {
+		t.Errorf("a blocked admin acts for a user: %v", err)
+	}
+}
+
 // session begins one.
 func (b *gatewayBench) session(t *testing.T, userID string) [32]byte {
 	t.Helper()
@@ -162,23 +193,28 @@ func TestActingEndsWithTheOtherSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	stolen, own, acting := b.session(t, admin.ID), b.session(t, admin.ID), token(t)
-	impersonate := func(tx pgx.Tx) error { // as Impersonate does
-		_, err := tx.Exec(t.Context(), `SELECT FROM gateway.users WHERE id = $1 FOR NO KEY UPDATE`, admin.ID)
-		if err == nil {
-			_, err = tx.Exec(t.Context(), `DELETE FROM gateway.sessions WHERE token_hash = $1`, stolen[:])
-		}
-		if err == nil {
-			_, err = tx.Exec(t.Context(), `
-				INSERT INTO gateway.sessions (token_hash, user_id, impersonator_id, expires_at, user_agent, client_addr)
-				VALUES ($1, $2, $3, now() + interval '30 min', '', '')`, acting[:], u.ID, admin.ID)
-		}
-		return err
+	by, done := platform.AuditEntry{ActorID: admin.ID}, make(chan error, 2)
+	waiting := func(n int) {
+		b.until(t, fmt.Sprintf(`SELECT count(*) = %d FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`, n))
 	}
-	err = b.during(t, impersonate, func() error {
-		_, err := b.store.EndOtherSessions(t.Context(), admin.ID, own, platform.AuditEntry{ActorID: admin.ID})
-		return err
+	err = pgx.BeginFunc(t.Context(), b.admin, func(tx pgx.Tx) error {
+		// Impersonate stops in the middle.
+		if _, err := tx.Exec(t.Context(), `SELECT FROM gateway.sessions WHERE token_hash = $1 FOR UPDATE`, stolen[:]); err != nil {
+			return err
+		}
+		go func() {
+			_, err := b.store.Impersonate(t.Context(), u.ID, stolen, platform.SessionStart{TokenHash: acting, ExpiresAt: time.Now().Add(time.Hour)}, "help", by)
+			done <- err
+		}()
+		waiting(1)
+		go func() {
+			_, err := b.store.EndOtherSessions(t.Context(), admin.ID, own, by)
+			done <- err
+		}()
+		waiting(2)
+		return nil
 	})
-	if err != nil {
+	if err := errors.Join(err, <-done, <-done); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := b.store.Session(t.Context(), acting); platform.CodeOf(err) != platform.ErrNotFound {

@@ -72,7 +72,20 @@ func endAccess(ctx context.Context, tx pgx.Tx, userID string, but [32]byte) (end
 // CancelDeletion lets an account stay, and tells its user. Returns ErrNotFound if
 // there is no such user, and ErrConflict if no deletion is scheduled.
 func (s *GatewayStore) CancelDeletion(ctx context.Context, userID string, by platform.AuditEntry) error {
+	return s.cancelDeletion(ctx, userID, func(pgx.Tx) error { return nil }, by)
+}
+
+// CancelOwnDeletion is CancelDeletion for a user whose session asks for it. Returns
+// ErrUnauthenticated if it ended.
+func (s *GatewayStore) CancelOwnDeletion(ctx context.Context, userID string, session [32]byte, by platform.AuditEntry) error {
+	return s.cancelDeletion(ctx, userID, func(tx pgx.Tx) error { return haveSession(ctx, tx, userID, session) }, by)
+}
+
+func (s *GatewayStore) cancelDeletion(ctx context.Context, userID string, may func(pgx.Tx) error, by platform.AuditEntry) error {
 	return s.changeUser(ctx, "cancel the deletion of", userID, func(tx pgx.Tx, u platform.UserRecord) error {
+		if err := may(tx); err != nil {
+			return err
+		}
 		if u.DeletionAt.IsZero() {
 			return platform.Errorf(platform.ErrConflict, "No deletion of the account is scheduled.")
 		}
@@ -157,8 +170,8 @@ func (s *GatewayStore) AccountHistory(ctx context.Context, userID string) (platf
 		SELECT m.kind, m.recipient, m.created_at, m.sent_at
 		FROM gateway.mails m JOIN gateway.users u ON u.id = $1
 		WHERE m.user_id = u.id AND m.kind <> 'change_email'
-			OR m.kind = 'reset_password' AND m.recipient = u.email AND m.created_at >= u.created_at
-			OR m.kind = 'sign_up' AND m.recipient = u.email
+			OR m.recipient = u.email AND NOT m.address_left
+				AND (m.kind = 'sign_up' OR m.kind = 'reset_password' AND m.created_at >= u.created_at)
 		ORDER BY m.id`, userID).Query(func(rows pgx.Rows) (err error) {
 		h.Mails, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (m platform.SentMail, err error) {
 			var sentAt *time.Time

@@ -98,6 +98,9 @@ func (s *GatewayStore) AddMailToken(ctx context.Context, mailID int64, tokenHash
 		// names no user is for whoever reads what comes to its address.
 		_, err := tx.Exec(ctx, `
 			SELECT FROM gateway.users WHERE id = (SELECT user_id FROM gateway.mails WHERE id = $1) FOR SHARE`, mailID)
+		if err == nil { // whoever forgets it goes first, or its token with it
+			_, err = tx.Exec(ctx, `SELECT FROM gateway.mails WHERE id = $1 FOR SHARE`, mailID)
+		}
 		if err != nil {
 			return err
 		}

@@ -168,7 +168,7 @@ func (s *GatewayStore) DeleteSession(ctx context.Context, tokenHash [32]byte, by
 // EndSession ends one of a user's sessions by its id, and returns which it was.
 // Returns ErrNotFound if the user has no such session.
 func (s *GatewayStore) EndSession(ctx context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error) {
-	ended, err := s.endSessions(ctx, userID, `user_id = $1 AND id = $2`, id, by)
+	ended, err := s.endSessions(ctx, userID, lockUser, `user_id = $1 AND id = $2`, id, by)
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("end session %s: %w", id, err)
 	}
@@ -179,9 +179,13 @@ func (s *GatewayStore) EndSession(ctx context.Context, userID, id string, by pla
 }
 
 // EndOtherSessions ends a user's sessions but for one, and returns which. Those in
-// which an admin acts for others are the admin's too.
+// which an admin acts for others are the admin's too. Returns ErrUnauthenticated if
+// the one ended: another that is not known here may be the owner's.
 func (s *GatewayStore) EndOtherSessions(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) ([][32]byte, error) {
-	ended, err := s.endSessions(ctx, userID, othersOf, but[:], by)
+	lock := func(ctx context.Context, tx pgx.Tx, userID string) (string, error) {
+		return lockSession(ctx, tx, userID, but)
+	}
+	ended, err := s.endSessions(ctx, userID, lock, othersOf, but[:], by)
 	if err != nil {
 		return nil, fmt.Errorf("end other sessions of user %s: %w", userID, err)
 	}
@@ -192,10 +196,10 @@ func (s *GatewayStore) EndOtherSessions(ctx context.Context, userID string, but 
 // others.
 const othersOf = `(user_id = $1 AND token_hash <> $2 OR impersonator_id = $1)`
 
-func (s *GatewayStore) endSessions(ctx context.Context, userID, which string, arg any, by platform.AuditEntry) ([][32]byte, error) {
+func (s *GatewayStore) endSessions(ctx context.Context, userID string, lock func(context.Context, pgx.Tx, string) (string, error), which string, arg any, by platform.AuditEntry) ([][32]byte, error) {
 	var ended [][32]byte
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
-		if _, err := lockUser(ctx, tx, userID); err != nil {
+		if _, err := lock(ctx, tx, userID); err != nil {
 			return err
 		}
 		rows, err := tx.Query(ctx, `DELETE FROM gateway.sessions WHERE `+which+` RETURNING token_hash, id::text`, userID, arg)
@@ -223,6 +227,9 @@ func (s *GatewayStore) endSessions(ctx context.Context, userID, which string, ar
 // Returns ErrNotFound if the session ended.
 func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, session, rotated [32]byte, method platform.LogInMethod, by platform.AuditEntry) error {
 	err := pgx.BeginFunc(ctx, s.db, func(tx pgx.Tx) error {
+		if _, err := lockUser(ctx, tx, userID); err != nil {
+			return err
+		}
 		id, err := rotate(ctx, tx, userID, session, rotated)
 		if err != nil {
 			return err
@@ -237,8 +244,8 @@ func (s *GatewayStore) Reauthenticated(ctx context.Context, userID string, sessi
 }
 
 // lockUser keeps others from changing the account until the end of the
-// transaction, and returns its address. Whatever a transaction changes of a user, it
-// locks the user first: so none waits for another that waits for it. Returns
+// transaction, and returns its address. A transaction that changes several rows of a
+// user locks the user first: so none waits for another that waits for it. Returns
 // ErrNotFound if the user is gone.
 func lockUser(ctx context.Context, tx pgx.Tx, userID string) (email string, err error) {
 	// Not FOR UPDATE: a row that refers to the user may be made meanwhile.
@@ -252,7 +259,11 @@ func lockUser(ctx context.Context, tx pgx.Tx, userID string) (email string, err 
 // lockSession is lockUser for what a session asks for. Returns ErrUnauthenticated if
 // it ended: who ended it has the last word.
 func lockSession(ctx context.Context, tx pgx.Tx, userID string, session [32]byte) (email string, err error) {
-	if email, err = lockUser(ctx, tx, userID); err != nil {
+	email, err = lockUser(ctx, tx, userID)
+	if platform.CodeOf(err) == platform.ErrNotFound {
+		err = errSessionEnded // with the account
+	}
+	if err != nil {
 		return "", err
 	}
 	return email, haveSession(ctx, tx, userID, session)
@@ -282,14 +293,19 @@ func rotate(ctx context.Context, tx pgx.Tx, userID string, session, rotated [32]
 }
 
 // SessionsSeen notes that sessions, and API tokens, are in use, and their users
-// there; those seen lately are left.
+// there; those seen lately are left, and those that somebody changes at this moment:
+// many rows at once wait for none.
 func (s *GatewayStore) SessionsSeen(ctx context.Context, hashes [][32]byte) error {
-	_, err := s.db.Exec(ctx, `UPDATE gateway.sessions SET last_seen_at = now() WHERE token_hash = ANY($1) AND last_seen_at < now() - $2::interval`,
+	_, err := s.db.Exec(ctx, `
+		UPDATE gateway.sessions SET last_seen_at = now()
+		WHERE token_hash IN (SELECT token_hash FROM gateway.sessions
+			WHERE token_hash = ANY($1) AND last_seen_at < now() - $2::interval FOR NO KEY UPDATE SKIP LOCKED)`,
 		byteKeys(hashes), platform.SessionSeenEvery)
 	if err == nil {
 		_, err = s.db.Exec(ctx, `
 			UPDATE gateway.api_tokens SET last_used_at = now()
-			WHERE token_hash = ANY($1) AND (last_used_at IS NULL OR last_used_at < now() - $2::interval)`, byteKeys(hashes), platform.SessionSeenEvery)
+			WHERE token_hash IN (SELECT token_hash FROM gateway.api_tokens
+				WHERE token_hash = ANY($1) AND (last_used_at IS NULL OR last_used_at < now() - $2::interval) FOR NO KEY UPDATE SKIP LOCKED)`, byteKeys(hashes), platform.SessionSeenEvery)
 	}
 	if err == nil { // an admin who acts for a user is not the user
 		_, err = s.db.Exec(ctx, `
@@ -315,14 +331,18 @@ func byteKeys(hashes [][32]byte) [][]byte {
 }
 
 // DeleteExpiredSessions removes what nobody can use any more and returns how
-// many there were.
+// many there were. What somebody changes at this moment is left for the next time.
 func (s *GatewayStore) DeleteExpiredSessions(ctx context.Context) (int64, error) {
-	tag, err := s.db.Exec(ctx, `DELETE FROM gateway.sessions WHERE expires_at <= now() OR last_seen_at <= now() - $1::interval`,
+	tag, err := s.db.Exec(ctx, `
+		DELETE FROM gateway.sessions WHERE token_hash IN (SELECT token_hash FROM gateway.sessions
+			WHERE expires_at <= now() OR last_seen_at <= now() - $1::interval FOR UPDATE SKIP LOCKED)`,
 		platform.SessionIdleTimeout)
 	if err != nil {
 		return 0, fmt.Errorf("delete expired sessions: %w", err)
 	}
-	if _, err := s.db.Exec(ctx, `DELETE FROM gateway.api_tokens WHERE expires_at <= now()`); err != nil {
+	if _, err := s.db.Exec(ctx, `
+		DELETE FROM gateway.api_tokens WHERE token_hash IN (SELECT token_hash FROM gateway.api_tokens
+			WHERE expires_at <= now() FOR UPDATE SKIP LOCKED)`); err != nil {
 		return tag.RowsAffected(), fmt.Errorf("delete expired tokens: %w", err)
 	}
 	if _, err := s.db.Exec(ctx, `DELETE FROM gateway.used_challenges WHERE expires_at <= now()`); err != nil {

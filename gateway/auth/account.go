@@ -38,9 +38,9 @@ type AccountStore interface {
 	VerifyEmail(ctx context.Context, tokenHash [32]byte, by platform.AuditEntry) (platform.User, error)
 
 	// ResetPassword uses a token: the user gets another password, has no
-	// sessions any more, and is told. Where the address was never verified the
-	// second factors and passkeys go too. Returns ErrNotFound for a token that is
-	// not good.
+	// sessions any more, and is told. Where the address was never verified a
+	// user's second factors and passkeys go too, an admin's do not. Returns
+	// ErrNotFound for a token that is not good.
 	ResetPassword(ctx context.Context, tokenHash [32]byte, passwordHash string, by platform.AuditEntry) (platform.User, error)
 
 	// ChangePassword gives a user another password, ends their other sessions,
@@ -61,7 +61,7 @@ type AccountStore interface {
 	EndSession(ctx context.Context, userID, id string, by platform.AuditEntry) ([32]byte, error)
 
 	// EndOtherSessions ends a user's sessions but for one, with those in which they
-	// act for others, and returns which.
+	// act for others, and returns which. Returns ErrUnauthenticated if the one ended.
 	EndOtherSessions(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) ([][32]byte, error)
 }
 

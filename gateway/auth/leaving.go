@@ -21,9 +21,9 @@ type LeavingStore interface {
 	// scheduled already or nobody would be left to run the platform.
 	ScheduleDeletion(ctx context.Context, userID string, but [32]byte, by platform.AuditEntry) (at time.Time, ended [][32]byte, err error)
 
-	// CancelDeletion lets an account stay. Returns ErrNotFound if there is no
-	// such user, and ErrConflict if no deletion is scheduled.
-	CancelDeletion(ctx context.Context, userID string, by platform.AuditEntry) error
+	// CancelOwnDeletion lets an account stay. Returns ErrUnauthenticated if the
+	// session that asks ended, and ErrConflict if no deletion is scheduled.
+	CancelOwnDeletion(ctx context.Context, userID string, session [32]byte, by platform.AuditEntry) error
 
 	// AccountHistory returns what is kept of a user beside the account itself.
 	// Returns ErrNotFound if there is no such user.
@@ -67,6 +67,9 @@ func (s *Service) scheduleDeletion(c *gin.Context) {
 		return
 	}
 	at, ended, err := s.Store.ScheduleDeletion(r.Context(), id.User.ID, id.Session, request.Audit(r.Context(), "", "", ""))
+	if platform.CodeOf(err) == platform.ErrNotFound {
+		err = errNoSession // it ended with the account
+	}
 	if err != nil {
 		request.Fail(w, r, err)
 		return
@@ -83,7 +86,7 @@ func (s *Service) cancelDeletion(c *gin.Context) {
 	w, r := c.Writer, c.Request
 	id, err := s.authenticate(r)
 	if err == nil {
-		err = s.Store.CancelDeletion(r.Context(), id.User.ID, request.Audit(r.Context(), "", "", ""))
+		err = s.Store.CancelOwnDeletion(r.Context(), id.User.ID, id.Session, request.Audit(r.Context(), "", "", ""))
 	}
 	if err != nil {
 		request.Fail(w, r, err)

@@ -83,7 +83,11 @@ func (s *Service) changePassword(c *gin.Context) {
 	}
 	token, rotated := newToken()
 	by := request.Audit(r.Context(), "", "", "")
-	if err := s.Store.ChangePassword(r.Context(), id.User.ID, before, after, id.Session, rotated, by); err != nil {
+	err = s.Store.ChangePassword(r.Context(), id.User.ID, before, after, id.Session, rotated, by)
+	if platform.CodeOf(err) == platform.ErrNotFound {
+		err = errNoSession // it ended meanwhile
+	}
+	if err != nil {
 		request.Fail(w, r, err)
 		return
 	}

@@ -320,6 +320,17 @@ func testTooLate(t *testing.T, b *bench) {
 	wantCode(t, "a change of address in a session that ended", b.QueueEmailChange(ctx, ana.ID, ana.session, "thief@example.com"), platform.ErrUnauthenticated)
 	_, _, err = b.ScheduleDeletion(ctx, ana.ID, ana.session, by(ana.ID))
 	wantCode(t, "a deletion in a session that ended", err, platform.ErrUnauthenticated)
+	_, err = b.EndOtherSessions(ctx, ana.ID, ana.session, by(ana.ID))
+	wantCode(t, "the end of all others, by a session that ended", err, platform.ErrUnauthenticated)
+	b.wantSession(t, late.TokenHash, true)
+	_, _, err = b.ScheduleDeletion(ctx, ana.ID, late.TokenHash, by(ana.ID))
+	must(t, err)
+	wantCode(t, "a cancellation in a session that ended", b.CancelOwnDeletion(ctx, ana.ID, ana.session, by(ana.ID)), platform.ErrUnauthenticated)
+	must(t, b.CancelOwnDeletion(ctx, ana.ID, late.TokenHash, by(ana.ID)))
+	wantCode(t, "a token in a session that ended with its account", func() error {
+		_, err := b.CreateAPIToken(ctx, nobody, late.TokenHash, token, by(nobody))
+		return err
+	}(), platform.ErrUnauthenticated)
 	must(t, b.EnableSecondFactor(ctx, ana.ID, late.TokenHash, []byte("s"), 1, nil, by(ana.ID)))
 	wantCode(t, "codes in a session that ended", b.ReplaceRecoveryCodes(ctx, ana.ID, ana.session, [][32]byte{{1}}, by(ana.ID)), platform.ErrUnauthenticated)
 	wantCode(t, "no second factor in a session that ended", b.DisableSecondFactor(ctx, ana.ID, ana.session, by(ana.ID)), platform.ErrUnauthenticated)
@@ -488,6 +499,21 @@ func testChangesOnTheirWay(t *testing.T, b *bench) {
 	must(t, err)
 	if n := signUps("back"); n != 0 {
 		t.Errorf("%d mails in the history to an address that was somebody else's meanwhile, for all we know", n)
+	}
+
+	// Who goes from address to address makes us send no more to any.
+	b.AgeMails(61 * time.Minute)
+	for range platform.MailsPerHour {
+		if !b.sent(t, platform.MailResetPassword, "", "ana@example.com") {
+			t.Error("not sent")
+		}
+	}
+	must(t, b.QueueEmailChange(ctx, ana.ID, ana.session, "third@example.com"))
+	_, err = b.VerifyEmail(ctx, b.mailedToken(t, platform.MailChangeEmail), by(""))
+	must(t, err)
+	b.signUp(t, "ana@example.com")
+	if b.sent(t, platform.MailResetPassword, "", "ana@example.com") {
+		t.Error("a fourth reset within the hour is sent to an address that was left meanwhile")
 	}
 }
 
