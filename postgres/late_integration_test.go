@@ -193,7 +193,7 @@ func TestActingEndsWithTheOtherSessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	stolen, own, acting := b.session(t, admin.ID), b.session(t, admin.ID), token(t)
-	by, done := platform.AuditEntry{ActorID: admin.ID}, make(chan error, 2)
+	by, done := platform.AuditEntry{ActorID: admin.ID, Action: "user.impersonate", SubjectType: "user", SubjectID: u.ID}, make(chan error, 2)
 	waiting := func(n int) {
 		b.until(t, fmt.Sprintf(`SELECT count(*) = %d FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`, n))
 	}
