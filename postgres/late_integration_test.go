@@ -38,11 +38,7 @@ func TestAResetHasTheLastWord(t *testing.T) {
 	b := newGatewayBench(t)
 	u, _ := b.signUp(t, "ana@example.com")
 	b.exec(t, `UPDATE gateway.users SET email_verified_at = now()`)
-	b.exec(t, `INSERT INTO gateway.users (email, password_hash, role) VALUES ('admin@example.com', 'hash', 'admin')`)
-	admin, _, err := b.store.UserByEmail(t.Context(), "admin@example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := b.oneAdmin(t)
 	ctx, by := t.Context(), platform.AuditEntry{ActorID: admin.ID, RequestID: "r1"}
 	log := func(id string, start platform.SessionStart) error {
 		start.ExpiresAt = time.Now().Add(time.Hour)
@@ -152,17 +148,13 @@ func TestAResetHasTheLastWord(t *testing.T) {
 func TestABlockHasTheLastWord(t *testing.T) {
 	b := newGatewayBench(t)
 	u, _ := b.signUp(t, "ana@example.com")
-	b.exec(t, `INSERT INTO gateway.users (email, password_hash, role) VALUES ('admin@example.com', 'hash', 'admin')`)
-	admin, _, err := b.store.UserByEmail(t.Context(), "admin@example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := b.oneAdmin(t)
 	session := b.session(t, admin.ID)
 	block := func(tx pgx.Tx) error {
 		_, err := tx.Exec(t.Context(), `UPDATE gateway.users SET blocked_at = now() WHERE id = $1`, admin.ID)
 		return err
 	}
-	err = b.during(t, block, func() error {
+	err := b.during(t, block, func() error {
 		start := platform.SessionStart{TokenHash: token(t), ExpiresAt: time.Now().Add(time.Hour)}
 		_, err := b.store.Impersonate(t.Context(), u.ID, session, start, "help", platform.AuditEntry{ActorID: admin.ID})
 		return err
@@ -170,6 +162,19 @@ func TestABlockHasTheLastWord(t *testing.T) {
 	if platform.CodeOf(err) != platform.ErrUnauthenticated || b.count(t, `SELECT count(*) FROM gateway.sessions WHERE impersonator_id IS NOT NULL`) != 0 {
 		t.Errorf("a blocked admin acts for a user: %v", err)
 	}
+}
+
+// oneAdmin makes the first.
+func (b *gatewayBench) oneAdmin(t *testing.T) platform.User {
+	t.Helper()
+	if _, err := b.store.CreateFirstAdmin(t.Context(), "admin@example.com", "hash"); err != nil {
+		t.Fatal(err)
+	}
+	admin, _, err := b.store.UserByEmail(t.Context(), "admin@example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return admin
 }
 
 // session begins one.
@@ -187,17 +192,13 @@ func (b *gatewayBench) session(t *testing.T, userID string) [32]byte {
 func TestActingEndsWithTheOtherSessions(t *testing.T) {
 	b := newGatewayBench(t)
 	u, _ := b.signUp(t, "ana@example.com")
-	b.exec(t, `INSERT INTO gateway.users (email, password_hash, role) VALUES ('admin@example.com', 'hash', 'admin')`)
-	admin, _, err := b.store.UserByEmail(t.Context(), "admin@example.com")
-	if err != nil {
-		t.Fatal(err)
-	}
+	admin := b.oneAdmin(t)
 	stolen, own, acting := b.session(t, admin.ID), b.session(t, admin.ID), token(t)
 	by, done := platform.AuditEntry{ActorID: admin.ID, Action: "user.impersonate", SubjectType: "user", SubjectID: u.ID}, make(chan error, 2)
 	waiting := func(n int) {
 		b.until(t, fmt.Sprintf(`SELECT count(*) = %d FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`, n))
 	}
-	err = pgx.BeginFunc(t.Context(), b.admin, func(tx pgx.Tx) error {
+	err := pgx.BeginFunc(t.Context(), b.admin, func(tx pgx.Tx) error {
 		// Impersonate stops in the middle.
 		if _, err := tx.Exec(t.Context(), `SELECT FROM gateway.sessions WHERE token_hash = $1 FOR UPDATE`, stolen[:]); err != nil {
 			return err

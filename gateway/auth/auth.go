@@ -144,20 +144,14 @@ func (s *Service) logIn(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	s.beginSession(w, r, user, hash, platform.LogInByPassword)
+	s.beginSession(w, r, user, platform.SessionStart{Method: platform.LogInByPassword, Password: hash})
 }
 
-// beginSession ends a log-in: the user has proved who they are. proof is the
-// password's hash or the passkey's id.
-func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User, proof string, method platform.LogInMethod) {
+// beginSession ends a log-in: the user has proved who they are, by what proof says.
+func (s *Service) beginSession(w http.ResponseWriter, r *http.Request, user platform.User, proof platform.SessionStart) {
 	request.From(r.Context()).UserID = user.ID
 	token, start := newSession(r)
-	start.Method = method
-	if method == platform.LogInByPasskey {
-		start.Passkey = proof
-	} else {
-		start.Password = proof
-	}
+	start.Method, start.Password, start.Passkey = proof.Method, proof.Password, proof.Passkey
 	if err := s.Store.CreateSession(r.Context(), user.ID, start, request.Audit(r.Context(), "", "", "")); err != nil {
 		request.Fail(w, r, err)
 		return

@@ -81,7 +81,7 @@ func (s *Service) logInPasskey(c *gin.Context) {
 		return
 	}
 	s.limits.giveBack(li)
-	s.beginSession(w, r, user, passkey, platform.LogInByPasskey)
+	s.beginSession(w, r, user, platform.SessionStart{Method: platform.LogInByPasskey, Passkey: passkey})
 }
 
 // whoseAnswer returns who logs in with a passkey, and its id.

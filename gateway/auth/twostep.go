@@ -111,5 +111,5 @@ func (s *Service) logInCode(c *gin.Context) {
 	}
 	forget()
 	http.SetCookie(w, &http.Cookie{Name: halfWayCookie, Path: "/auth/", MaxAge: -1, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode})
-	s.beginSession(w, r, user, hash, platform.LogInByPasswordAndCode)
+	s.beginSession(w, r, user, platform.SessionStart{Method: platform.LogInByPasswordAndCode, Password: hash})
 }
