@@ -12,8 +12,8 @@ type Settings struct {
 	DeletionGraceDays int `json:"deletion_grace_days"` // between a user's wish and the deletion of the account
 
 	// SignUpByMail has a sign-up begin with a mail: nobody but the owner of an
-	// address learns then whether it has an account.
-	SignUpByMail bool `json:"sign_up_by_mail"`
+	// address learns then whether it has an account. nil: where mails reach people.
+	SignUpByMail *bool `json:"sign_up_by_mail"`
 }
 
 const (

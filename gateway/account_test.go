@@ -44,10 +44,15 @@ func (m *mailbox) next(t *testing.T, to, subject string) (token string) {
 	}
 }
 
-func setupAccounts(t *testing.T) (*testBundle, *mailbox) {
+func setupAccounts(t *testing.T, change ...func(*Options)) (*testBundle, *mailbox) {
 	t.Helper()
 	box := &mailbox{got: make(chan platform.Mail, 20)}
-	b := setupOptions(t, func(o *Options) { o.Mailer = box })
+	b := setupOptions(t, func(o *Options) {
+		o.Mailer = box
+		for _, f := range change {
+			f(o)
+		}
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() { b.mails.Run(ctx) })
@@ -66,22 +71,32 @@ func (b *testBundle) want(t *testing.T, status int, method, path, cookie, body s
 
 func tokenBody(token, more string) string { return fmt.Sprintf(`{"token":%q%s}`, token, more) }
 
-// Where admins want it so, nobody but the owner of an address learns whether it has
-// an account: the answers are the same, and mails say it.
+// Where mails reach people nobody but the owner of an address learns whether it has
+// an account, unless admins want it otherwise: the answers are the same, and mails
+// say it.
 func TestSignUpByMail(t *testing.T) {
-	b, box := setupAccounts(t)
+	b, box := setupAccounts(t, func(o *Options) { o.MailsDelivered = true })
 	admin := b.admin(t)
+	wantWay := func(when string, byMail bool) {
+		t.Helper()
+		if _, got := b.call(t, "GET", "/auth/signup", "", "", nil); strings.TrimSpace(got) != fmt.Sprintf(`{"by_mail":%v}`, byMail) {
+			t.Errorf("%s: %s", when, got)
+		}
+	}
+	set := func(v string) {
+		t.Helper()
+		b.want(t, 200, "PATCH", "/admin/settings", admin, `{"sign_up_by_mail":`+v+`}`)
+	}
+	wantWay("with the settings of the beginning", true)
+	set("false")
+	wantWay("against an admin's word", false)
 	b.signUp(t, "taken@example.com")
 	box.next(t, "taken@example.com", "Confirm")
-	way := func() string { _, body := b.call(t, "GET", "/auth/signup", "", "", nil); return body }
-	if got := way(); !strings.Contains(got, `"by_mail":false`) {
-		t.Errorf("before: %s", got)
-	}
 	b.want(t, 403, "POST", "/auth/signup/mail", "", `{"email":"ana@example.com"}`)
-	b.want(t, 200, "PATCH", "/admin/settings", admin, `{"sign_up_by_mail":true}`)
-	if got := way(); !strings.Contains(got, `"by_mail":true`) {
-		t.Errorf("after: %s", got)
-	}
+	set("true")
+	wantWay("at an admin's word", true)
+	set("null")
+	wantWay("as it was", true)
 
 	var refused []string
 	for _, email := range []string{"taken@example.com", "ana@example.com"} {
@@ -127,6 +142,21 @@ func TestSignUpByMail(t *testing.T) {
 		t.Errorf("one more mail: %+v", mail)
 	case <-time.After(3 * time.Second):
 	}
+}
+
+// Without a way to reach people a sign-up makes an account at once, unless admins want
+// it otherwise.
+func TestSignUpAtOnce(t *testing.T) {
+	b, box := setupAccounts(t)
+	admin := b.admin(t)
+	b.want(t, 403, "POST", "/auth/signup/mail", "", `{"email":"ana@example.com"}`)
+	b.signUp(t, "ana@example.com")
+	box.next(t, "ana@example.com", "Confirm")
+	b.want(t, 409, "POST", "/auth/signup", "", `{"email":"ana@example.com","password":"correct horse battery"}`)
+	b.want(t, 200, "PATCH", "/admin/settings", admin, `{"sign_up_by_mail":true}`)
+	b.want(t, 403, "POST", "/auth/signup", "", `{"email":"ana@example.com","password":"correct horse battery"}`)
+	b.want(t, 202, "POST", "/auth/signup/mail", "", `{"email":"ana@example.com"}`)
+	box.next(t, "ana@example.com", "You have an account already")
 }
 
 func TestEmailIsVerified(t *testing.T) {

@@ -84,6 +84,7 @@ type Options struct {
 	Resolver       proxy.Resolver
 	Log            *slog.Logger
 	Mailer         mailing.Mailer         // nil: no mail is sent
+	MailsDelivered bool                   // to people, not into an outbox: sign-ups begin with one, unless the settings say otherwise
 	PublicURL      *url.URL               // where browsers find the app
 	PlatformKey    []byte                 // slice tokens are derived from it
 	TrustedProxies []netip.Prefix         // peers whose X-Forwarded-For and X-Request-Id are believed
@@ -163,7 +164,7 @@ func (g *Gateway) newRouter() (http.Handler, error) {
 	accounts := &auth.Service{
 		Store: g.Store, Sessions: g.sessions, Hasher: g.hasher, Metrics: g.metrics, Log: g.Log,
 		SessionEnded: g.SessionEnded, ServerTiming: g.ServerTiming,
-		MailQueued: g.mails.Wake, Devices: auth.NewDevices(g.PlatformKey),
+		MailQueued: g.mails.Wake, MailsDelivered: g.MailsDelivered, Devices: auth.NewDevices(g.PlatformKey),
 		PlatformKey: g.PlatformKey, Issuer: g.PublicURL.Hostname(), Origin: g.PublicURL.Scheme + "://" + g.PublicURL.Host,
 	}
 	accounts.Register(r)

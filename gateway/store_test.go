@@ -135,10 +135,13 @@ func (s *memoryStore) SignUpByMail(_ context.Context, tokenHash [32]byte, hash s
 	return u, sl, nil
 }
 
-func (s *memoryStore) SignUpCheck(_ context.Context, email string) (byMail, taken bool, err error) {
+func (s *memoryStore) SignUpCheck(_ context.Context, email string, mailed bool) (byMail, taken bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.settings.SignUpByMail, !s.settings.SignUpByMail && s.byEmail(email) != nil, s.down
+	if byMail = mailed; s.settings.SignUpByMail != nil {
+		byMail = *s.settings.SignUpByMail
+	}
+	return byMail, !byMail && s.byEmail(email) != nil, s.down
 }
 
 func (s *memoryStore) SignUpToken(_ context.Context, hash [32]byte) (string, error) {

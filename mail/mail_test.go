@@ -1,25 +1,18 @@
 package mail_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/base64"
-	"fmt"
 	"log/slog"
-	"net"
-	"net/http/httptest"
 	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"ipnoelp.io/platform"
 	"ipnoelp.io/platform/mail"
+	"ipnoelp.io/platform/mail/mailtest"
 )
 
 var letter = platform.Mail{
@@ -27,110 +20,30 @@ var letter = platform.Mail{
 	Text: "Somebody asked.\n\nhttps://app.example.com/reset-password#token=abc\n.\n",
 }
 
-// smtpServer is one that takes a mail in one conversation, as strict as a test
-// needs.
-type smtpServer struct {
-	ln      net.Listener
-	config  *tls.Config
-	implied bool
-	refuse  bool        // says 550 to the recipient
-	got     chan string // the mail's data
-	auth    chan string // user and password, decoded
-}
-
-func newSMTP(t *testing.T, implied, refuse bool) (s *smtpServer, trusted *tls.Config) {
-	t.Helper()
-	web := httptest.NewTLSServer(nil) // for its certificate
-	t.Cleanup(web.Close)
-	pool := x509.NewCertPool()
-	pool.AddCert(web.Certificate())
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	s = &smtpServer{ln: ln, config: &tls.Config{Certificates: web.TLS.Certificates}, implied: implied, refuse: refuse,
-		got: make(chan string, 1), auth: make(chan string, 1)}
-	go s.serve()
-	return s, &tls.Config{RootCAs: pool, ServerName: "example.com", MinVersion: tls.VersionTLS12}
-}
-
-func (s *smtpServer) port() int { return s.ln.Addr().(*net.TCPAddr).Port }
-
-func (s *smtpServer) serve() {
-	conn, err := s.ln.Accept()
-	if err != nil {
-		return
-	}
-	defer func() { conn.Close() }()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
-	secure := s.implied
-	if s.implied {
-		conn = tls.Server(conn, s.config)
-	}
-	r := bufio.NewReader(conn)
-	fmt.Fprint(conn, "220 test\r\n")
-	for {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return
-		}
-		switch verb := strings.ToUpper(strings.Fields(line + " x")[0]); {
-		case verb == "EHLO" && !secure:
-			fmt.Fprint(conn, "250-test\r\n250 STARTTLS\r\n")
-		case verb == "EHLO":
-			fmt.Fprint(conn, "250-test\r\n250 AUTH PLAIN\r\n")
-		case verb == "STARTTLS":
-			fmt.Fprint(conn, "220 go on\r\n")
-			conn, secure = tls.Server(conn, s.config), true
-			r = bufio.NewReader(conn)
-		case verb == "AUTH" && secure:
-			b, _ := base64.StdEncoding.DecodeString(strings.Fields(line)[2])
-			s.auth <- strings.ReplaceAll(string(b), "\x00", " ")
-			fmt.Fprint(conn, "235 fine\r\n")
-		case verb == "RCPT" && s.refuse:
-			fmt.Fprint(conn, "550 no such mailbox\r\n")
-		case verb == "DATA":
-			fmt.Fprint(conn, "354 go on\r\n")
-			var data strings.Builder
-			for line, err := r.ReadString('\n'); err == nil && line != ".\r\n"; line, err = r.ReadString('\n') {
-				data.WriteString(strings.TrimPrefix(line, "."))
-			}
-			s.got <- data.String()
-			fmt.Fprint(conn, "250 taken\r\n")
-		case verb == "QUIT":
-			fmt.Fprint(conn, "221 bye\r\n")
-			return
-		default:
-			fmt.Fprint(conn, "250 fine\r\n")
-		}
-	}
-}
-
 func TestSMTP(t *testing.T) {
 	for name, how := range map[string]mail.TLS{"STARTTLS": mail.StartTLS, "implicit TLS": mail.Implicit} {
 		t.Run(name, func(t *testing.T) {
-			srv, trusted := newSMTP(t, how == mail.Implicit, false)
-			s := &mail.SMTP{Host: "127.0.0.1", Port: srv.port(), TLS: how, From: "CRM <crm@example.com>", Username: "crm", Password: "hunter2", Config: trusted}
+			srv := (&mailtest.SMTP{Implicit: how == mail.Implicit}).Start(t)
+			s := &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: how, From: "CRM <crm@example.com>", Username: "crm", Password: "hunter2", Config: srv.Trusted}
 			if err := s.Send(t.Context(), letter); err != nil {
 				t.Fatal(err)
 			}
-			if got := <-srv.auth; got != " crm hunter2" {
+			if got := <-srv.LogIns; got != " crm hunter2" {
 				t.Errorf("authenticated as %q", got)
 			}
-			wantLetter(t, <-srv.got)
+			wantLetter(t, <-srv.Mails)
 		})
 	}
 }
 
 func TestSMTPRefuses(t *testing.T) {
-	srv, trusted := newSMTP(t, false, true)
-	s := &mail.SMTP{Host: "127.0.0.1", Port: srv.port(), TLS: mail.StartTLS, From: "crm@example.com", Config: trusted}
+	srv := (&mailtest.SMTP{Refuse: true}).Start(t)
+	s := &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: mail.StartTLS, From: "crm@example.com", Config: srv.Trusted}
 	if err := s.Send(t.Context(), letter); err == nil || !strings.Contains(err.Error(), "550") {
 		t.Errorf("refused recipient: %v", err)
 	}
-	srv, _ = newSMTP(t, false, false)
-	s = &mail.SMTP{Host: "127.0.0.1", Port: srv.port(), TLS: mail.StartTLS, From: "crm@example.com", Username: "crm", Password: "hunter2"}
+	srv = new(mailtest.SMTP).Start(t)
+	s = &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: mail.StartTLS, From: "crm@example.com", Username: "crm", Password: "hunter2"}
 	if err := s.Send(t.Context(), letter); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a certificate nobody vouches for: %v", err)
 	}

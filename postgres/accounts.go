@@ -176,10 +176,7 @@ func (s *GatewayStore) ResetPassword(ctx context.Context, tokenHash [32]byte, pa
 			return err
 		}
 		// Tokens and a change of address that somebody else may have made end as well.
-		if _, err := tx.Exec(ctx, `DELETE FROM gateway.api_tokens WHERE user_id = $1`, u.ID); err != nil {
-			return err
-		}
-		if err := endAll(ctx, tx, u.ID, [32]byte{}); err != nil {
+		if _, err := endAccess(ctx, tx, u.ID, [32]byte{}); err != nil {
 			return err
 		}
 		if err := queueMail(ctx, tx, platform.MailPasswordChanged, u.ID, u.Email); err != nil {

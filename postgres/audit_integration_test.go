@@ -164,7 +164,7 @@ func TestAuditSaysBeforeAndAfter(t *testing.T) {
 		got = append(got, times.ReplaceAllString(ids.ReplaceAllString(line, "X"), "T"))
 	}
 	settings := func(price string) string {
-		return `{"price": ` + price + `, "currency": "EUR", "node_cost": 0, "warm_target": null, "sign_up_by_mail": false, "deletion_grace_days": 14}`
+		return `{"price": ` + price + `, "currency": "EUR", "node_cost": 0, "warm_target": null, "sign_up_by_mail": null, "deletion_grace_days": 14}`
 	}
 	want := []string{
 		`user.create - {"role": "admin"}`,

@@ -77,13 +77,14 @@ var (
 // signUpCheck does not look for an account where nobody may learn of one: it would
 // take another time.
 const signUpCheck = `
-SELECT sign_up_by_mail, CASE WHEN sign_up_by_mail THEN false ELSE EXISTS (SELECT FROM gateway.users WHERE email = $1) END
-FROM gateway.settings`
+SELECT by_mail, CASE WHEN by_mail THEN false ELSE EXISTS (SELECT FROM gateway.users WHERE email = $1) END
+FROM (SELECT coalesce(sign_up_by_mail, $2) AS by_mail FROM gateway.settings) AS s`
 
 // SignUpCheck returns what keeps an address from signing up at once: that
-// sign-ups begin with a mail, or else that there is an account with it.
-func (s *GatewayStore) SignUpCheck(ctx context.Context, email string) (byMail, taken bool, err error) {
-	if err := s.db.QueryRow(ctx, signUpCheck, email).Scan(&byMail, &taken); err != nil {
+// sign-ups begin with a mail (they do if mailed, unless the settings say
+// otherwise), or else that there is an account with it.
+func (s *GatewayStore) SignUpCheck(ctx context.Context, email string, mailed bool) (byMail, taken bool, err error) {
+	if err := s.db.QueryRow(ctx, signUpCheck, email, mailed).Scan(&byMail, &taken); err != nil {
 		return false, false, fmt.Errorf("check a sign-up: %w", outage(err))
 	}
 	return byMail, taken, nil

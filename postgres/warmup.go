@@ -31,7 +31,7 @@ func WarmUp(ctx context.Context, conn *pgx.Conn) error {
 	}{
 		{`WITH account AS (INSERT INTO gateway.users (email, password_hash) VALUES ($1, '') RETURNING id)
 			INSERT INTO gateway.queue (user_id) SELECT id FROM account`, []any{waiting}},
-		{signUpCheck, []any{email}},
+		{signUpCheck, []any{email, false}},
 		{signUpNew, []any{email, "", token, time.Now(), "", "", "", ""}},
 	} {
 		if _, err := tx.Exec(ctx, statement.text, statement.arguments...); err != nil {

@@ -15,10 +15,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gorilla/websocket"
 
 	"ipnoelp.io/platform/gateway/auth"
+	"ipnoelp.io/platform/mail"
+	"ipnoelp.io/platform/mail/mailtest"
 )
 
 var linkToken = regexp.MustCompile(`#token=(\S+)`)
@@ -131,6 +134,63 @@ func TestAccountsAcrossGateways(t *testing.T) {
 		err := b.admin.QueryRow(t.Context(), `SELECT count(*) FROM gateway.mails WHERE next_attempt_at IS NOT NULL`).Scan(&left)
 		return err == nil && left == 0
 	})
+}
+
+// Where mails go out by SMTP nobody but the owner of an address learns whether it has
+// an account; an outbox is for who tries the platform, and would keep them waiting.
+func TestSignUpBySMTP(t *testing.T) {
+	b := setup(t)
+	number := b.addSlice(t)
+	srv := new(mailtest.SMTP).Start(t)
+	demo := b.start(t)
+	p := b.start(t, func(c *Config) {
+		c.Mail = MailConfig{SMTPAddr: fmt.Sprintf("127.0.0.1:%d", srv.Port), SMTPTLS: mail.NoTLS, From: c.Mail.From}
+	})
+	for _, gw := range []struct {
+		*gatewayProgram
+		byMail bool
+	}{{demo, false}, {p, true}} {
+		if _, got := gw.want(t, 200, "GET", "/auth/signup", "", ""); strings.TrimSpace(got) != fmt.Sprintf(`{"by_mail":%v}`, gw.byMail) {
+			t.Errorf("by mail %v: %s", gw.byMail, got)
+		}
+	}
+	demo.stop()
+
+	const credentials = `{"email":"ana@example.com","password":"correct horse"}`
+	next := func(subject string) (token string) {
+		t.Helper()
+		select {
+		case data := <-srv.Mails:
+			m, err := netmail.ReadMessage(strings.NewReader(data))
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.Header.Get("To") != "<ana@example.com>" || !strings.Contains(m.Header.Get("Subject"), subject) {
+				t.Errorf("mail %v, want one about %q", m.Header, subject)
+			}
+			if found := linkToken.FindSubmatch(body); found != nil {
+				token = string(found[1])
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no mail about %q", subject)
+		}
+		return token
+	}
+	p.want(t, 403, "POST", "/auth/signup", "", credentials)
+	p.want(t, 202, "POST", "/auth/signup/mail", "", `{"email":"ana@example.com"}`)
+	res, _ := p.want(t, 201, "POST", "/auth/signup/confirm", "", fmt.Sprintf(`{"token":%q,"password":"correct horse"}`, next("Go on with your sign-up")))
+	if _, got := p.want(t, 200, "GET", "/api/whoami", newCookie(t, res), ""); got != fmt.Sprintf("%d ana@example.com", number) {
+		t.Errorf("the slice serves %q", got)
+	}
+	p.want(t, 403, "POST", "/auth/signup", "", credentials)
+	p.want(t, 202, "POST", "/auth/signup/mail", "", `{"email":"ana@example.com"}`)
+	if token := next("You have an account already"); token != "" {
+		t.Error("a link to sign up, for an address that has an account")
+	}
 }
 
 func TestDeletionAcrossGateways(t *testing.T) {

@@ -94,6 +94,7 @@ func Build(cfg Config, hashWorker password.Opener, log *slog.Logger) (*App, erro
 		Resolver:       resolver,
 		Log:            log,
 		Mailer:         cfg.Mail.mailer(log),
+		MailsDelivered: cfg.Mail.SMTPAddr != "",
 		PublicURL:      cfg.publicURL,
 		PlatformKey:    cfg.platformKey,
 		TrustedProxies: cfg.TrustedProxies,

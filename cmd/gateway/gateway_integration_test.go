@@ -126,7 +126,7 @@ type gatewayProgram struct {
 	stop func()
 }
 
-func (b *testBundle) start(t *testing.T) *gatewayProgram {
+func (b *testBundle) start(t *testing.T, change ...func(*Config)) *gatewayProgram {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -135,12 +135,16 @@ func (b *testBundle) start(t *testing.T) *gatewayProgram {
 	addr := ln.Addr().String()
 	ln.Close()
 	public, _ := url.Parse("https://app.example.com")
-	app, err := Build(Config{
+	cfg := Config{
 		ListenAddr: addr, DatabaseURL: postgrestest.URL(t, b.database, postgres.RoleGateway), ConsulHTTPAddr: b.consul.URL,
 		WarmTarget: 1, SliceRequests: 64, SliceRate: 100, SliceBurst: 400, AdminEmail: "admin@example.com", AdminPassword: "correct horse", ServerTiming: true,
 		Mail:      MailConfig{Outbox: b.outbox, From: "CRM <crm@example.com>"},
 		publicURL: public, platformKey: platformKeyForTest,
-	}, nil, slog.New(slog.DiscardHandler))
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	app, err := Build(cfg, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

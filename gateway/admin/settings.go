@@ -23,13 +23,13 @@ func (s *Service) settings(c *gin.Context) {
 
 // settingsPatch is what of the settings is to be another.
 type settingsPatch struct {
-	WarmTarget json.RawMessage `json:"warm_target"` // a number or null
-	NodeCost   given[int64]    `json:"node_cost"`
-	Price      given[int64]    `json:"price"`
-	Currency   given[string]   `json:"currency"`
+	WarmTarget orNull[int]   `json:"warm_target"`
+	NodeCost   given[int64]  `json:"node_cost"`
+	Price      given[int64]  `json:"price"`
+	Currency   given[string] `json:"currency"`
 
-	DeletionGraceDays given[int]  `json:"deletion_grace_days"`
-	SignUpByMail      given[bool] `json:"sign_up_by_mail"`
+	DeletionGraceDays given[int]   `json:"deletion_grace_days"`
+	SignUpByMail      orNull[bool] `json:"sign_up_by_mail"`
 }
 
 // given is a field that may be left out, and may not be null.
@@ -49,13 +49,25 @@ func (g given[T]) set(v *T) {
 	}
 }
 
-func (p *settingsPatch) apply(set *platform.Settings) error {
-	if p.WarmTarget != nil {
-		set.WarmTarget = nil
-		if err := json.Unmarshal(p.WarmTarget, &set.WarmTarget); err != nil {
-			return platform.Invalid(platform.FieldError{Field: "warm_target", Detail: "must be a number or null"})
-		}
+// orNull is a field that may be left out, and may be null.
+type orNull[T any] struct {
+	given bool
+	value *T
+}
+
+func (o *orNull[T]) UnmarshalJSON(b []byte) error {
+	o.given = true
+	return json.Unmarshal(b, &o.value)
+}
+
+func (o orNull[T]) set(v **T) {
+	if o.given {
+		*v = o.value
 	}
+}
+
+func (p *settingsPatch) apply(set *platform.Settings) error {
+	p.WarmTarget.set(&set.WarmTarget)
 	p.NodeCost.set(&set.NodeCost)
 	p.Price.set(&set.Price)
 	p.Currency.set(&set.Currency)

@@ -69,6 +69,10 @@ type Service struct {
 	// MailQueued is told that there is a mail to send.
 	MailQueued func()
 
+	// MailsDelivered has sign-ups begin with a mail, unless the settings say
+	// otherwise.
+	MailsDelivered bool
+
 	// Devices knows the browsers that users logged in from.
 	Devices *Devices
 

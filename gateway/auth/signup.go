@@ -30,8 +30,9 @@ type SignUpStore interface {
 	SignUpToken(ctx context.Context, tokenHash [32]byte) (email string, err error)
 
 	// SignUpCheck returns what keeps an address from signing up at once: that
-	// sign-ups begin with a mail, or else that there is an account with it.
-	SignUpCheck(ctx context.Context, email string) (byMail, taken bool, err error)
+	// sign-ups begin with a mail (they do if mailed, unless the settings say
+	// otherwise), or else that there is an account with it.
+	SignUpCheck(ctx context.Context, email string, mailed bool) (byMail, taken bool, err error)
 
 	Settings(ctx context.Context) (platform.Settings, error)
 }
@@ -45,12 +46,21 @@ func (s *Service) registerSignUp(r gin.IRouter) {
 
 // signUpWay tells which of the two ways to sign up is open.
 func (s *Service) signUpWay(c *gin.Context) {
-	set, err := s.Store.Settings(c.Request.Context())
+	byMail, err := s.byMail(c.Request.Context())
 	if err != nil {
 		request.Fail(c.Writer, c.Request, err)
 		return
 	}
-	problem.WriteJSON(c.Writer, http.StatusOK, map[string]bool{"by_mail": set.SignUpByMail})
+	problem.WriteJSON(c.Writer, http.StatusOK, map[string]bool{"by_mail": byMail})
+}
+
+// byMail returns whether sign-ups begin with a mail.
+func (s *Service) byMail(ctx context.Context) (bool, error) {
+	set, err := s.Store.Settings(ctx)
+	if set.SignUpByMail != nil {
+		return *set.SignUpByMail, err
+	}
+	return s.MailsDelivered, err
 }
 
 var (
@@ -123,7 +133,7 @@ func (s *Service) checkFree(w http.ResponseWriter, r *http.Request, email string
 		return err
 	}
 	s.limits.giveBack(li)
-	byMail, taken, err := s.Store.SignUpCheck(r.Context(), email)
+	byMail, taken, err := s.Store.SignUpCheck(r.Context(), email, s.MailsDelivered)
 	switch {
 	case err != nil:
 		return err
@@ -144,8 +154,8 @@ func (s *Service) askToSignUp(c *gin.Context) {
 		request.Fail(w, r, err)
 		return
 	}
-	set, err := s.Store.Settings(r.Context())
-	if err == nil && !set.SignUpByMail {
+	byMail, err := s.byMail(r.Context())
+	if err == nil && !byMail {
 		err = errNotByMail
 	}
 	if err == nil {

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 	"time"
 
@@ -139,30 +140,41 @@ func testSignUpByMail(t *testing.T, b *bench) {
 		must(t, b.MailSent(ctx, m.ID))
 		return h
 	}
-	check := func(email string, wantMail, wantTaken bool) {
+	check := func(email string, mailed, wantMail, wantTaken bool) {
 		t.Helper()
-		if byMail, taken, err := b.SignUpCheck(ctx, email); err != nil || byMail != wantMail || taken != wantTaken {
+		if byMail, taken, err := b.SignUpCheck(ctx, email, mailed); err != nil || byMail != wantMail || taken != wantTaken {
 			t.Errorf("%s: by mail %v, taken %v, %v", email, byMail, taken, err)
 		}
 	}
 	b.AddSlice(platform.SliceWarm)
 	b.signUp(t, "taken@example.com")
 	must(t, b.MailSent(ctx, b.mail(t, platform.MailVerifyEmail).ID))
-	check("ana@example.com", false, false)
-	check("taken@example.com", false, true)
-	_, err := b.UpdateSettings(ctx, func(s *platform.Settings) error { s.SignUpByMail = true; return nil }, of("", "settings.change", "settings", "platform"))
-	must(t, err)
-	if s, err := b.Settings(ctx); err != nil || !s.SignUpByMail {
-		t.Errorf("settings %+v, %v", s, err)
+	set := func(byMail *bool) {
+		t.Helper()
+		_, err := b.UpdateSettings(ctx, func(s *platform.Settings) error { s.SignUpByMail = byMail; return nil }, of("", "settings.change", "settings", "platform"))
+		must(t, err)
+		if s, err := b.Settings(ctx); err != nil || !reflect.DeepEqual(s.SignUpByMail, byMail) {
+			t.Errorf("settings %+v, %v", s, err)
+		}
 	}
+	yes, no := true, false
+	for _, open := range []bool{true, false} { // as the settings leave it
+		check("ana@example.com", open, open, false)
+		check("taken@example.com", open, open, !open)
+	}
+	set(&no)
+	check("taken@example.com", true, false, true)
+	set(nil)
+	check("taken@example.com", true, true, false)
+	set(&yes)
 	token, other := ask("ana@example.com", false), ask("ana@example.com", false)
 	ben := ask("ben@example.com", false)
 	if email, err := b.SignUpToken(ctx, token); err != nil || email != "ana@example.com" {
 		t.Errorf("token of %q, %v", email, err)
 	}
-	check("ana@example.com", true, false)
-	check("taken@example.com", true, false)
-	_, err = b.AccountToken(ctx, token)
+	check("ana@example.com", false, true, false)
+	check("taken@example.com", false, true, false)
+	_, err := b.AccountToken(ctx, token)
 	wantCode(t, "a token to sign up, as an account's", err, platform.ErrNotFound)
 	_, err = b.VerifyEmail(ctx, token, by(""))
 	wantCode(t, "verified with a token to sign up", err, platform.ErrNotFound)
