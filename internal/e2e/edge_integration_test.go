@@ -8,13 +8,17 @@ import (
 	"crypto/tls"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/consul/api"
 )
 
 // securityHeaders are those that the edge's answers are compared in: each is
@@ -274,6 +278,52 @@ func TestEdgeAsksGatewaysThatFailTheirCheck(t *testing.T) {
 	left, _, err := b.Consul().Health().Service("gateway", "", true, nil)
 	if err != nil || len(left) > 0 || asked < 20 {
 		t.Errorf("%d requests while %d gateways passed, %v", asked, len(left), err)
+	}
+}
+
+// However many gateways go at once, a request ends at one that is there.
+func TestEdgeAsksEveryGateway(t *testing.T) {
+	b := setup(t)
+	c := b.client(t)
+	entries, _, err := b.Consul().Health().Service("gateway", "", true, nil)
+	if err != nil || len(entries) != 2 {
+		t.Fatalf("%d gateways pass, %v", len(entries), err)
+	}
+	var asked [4]atomic.Int32
+	for i := range asked {
+		// It closes what it accepts, as one does that has just ended.
+		ln, err := net.Listen("tcp", net.JoinHostPort(entries[0].Service.Address, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { ln.Close() })
+		go func() {
+			for {
+				conn, err := ln.Accept()
+				if err != nil {
+					return
+				}
+				asked[i].Add(1)
+				conn.Close()
+			}
+		}()
+		id, port := fmt.Sprintf("gateway-that-ends-%d", i), ln.Addr().(*net.TCPAddr).Port
+		if err := b.Consul().Agent().ServiceRegister(&api.AgentServiceRegistration{ID: id, Name: "gateway", Address: entries[0].Service.Address, Port: port}); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			if err := b.Consul().Agent().ServiceDeregister(id); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		c.want(http.StatusUnauthorized, "GET", "/auth/me", nil)
+	}
+	for i := range asked {
+		if asked[i].Load() == 0 {
+			t.Errorf("gateway %d was never asked", i)
+		}
 	}
 }
 
