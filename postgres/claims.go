@@ -78,7 +78,7 @@ var (
 // take another time.
 const signUpCheck = `
 SELECT by_mail, CASE WHEN by_mail THEN false ELSE EXISTS (SELECT FROM gateway.users WHERE email = $1) END
-FROM (SELECT coalesce(sign_up_by_mail, $2) AS by_mail FROM gateway.settings) AS s`
+FROM (SELECT coalesce(` + signUpByMail + `, $2) AS by_mail FROM gateway.settings) AS s`
 
 // SignUpCheck returns what keeps an address from signing up at once: that
 // sign-ups begin with a mail (they do if mailed, unless the settings say

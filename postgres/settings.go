@@ -11,7 +11,10 @@ import (
 	"ipnoelp.io/platform"
 )
 
-const selectSettings = `SELECT warm_target, node_cost, price, currency, deletion_grace_days, sign_up_by_mail FROM gateway.settings`
+// signUpByMail is as admins chose it; null if they did not.
+const signUpByMail = `CASE WHEN sign_up_by_mail_chosen THEN sign_up_by_mail END`
+
+const selectSettings = `SELECT warm_target, node_cost, price, currency, deletion_grace_days, ` + signUpByMail + ` FROM gateway.settings`
 
 func scanSettings(row pgx.Row) (s platform.Settings, err error) {
 	err = row.Scan(&s.WarmTarget, &s.NodeCost, &s.Price, &s.Currency, &s.DeletionGraceDays, &s.SignUpByMail)
@@ -43,7 +46,9 @@ func (s *GatewayStore) UpdateSettings(ctx context.Context, change func(*platform
 		if by.After = snapshot(set); bytes.Equal(by.Before, by.After) {
 			return nil
 		}
-		if _, err := tx.Exec(ctx, `UPDATE gateway.settings SET warm_target = $1, node_cost = $2, price = $3, currency = $4, deletion_grace_days = $5, sign_up_by_mail = $6`,
+		if _, err := tx.Exec(ctx, `
+			UPDATE gateway.settings SET warm_target = $1, node_cost = $2, price = $3, currency = $4, deletion_grace_days = $5,
+				sign_up_by_mail = coalesce($6, false), sign_up_by_mail_chosen = $6 IS NOT NULL`,
 			set.WarmTarget, set.NodeCost, set.Price, set.Currency, set.DeletionGraceDays, set.SignUpByMail); err != nil {
 			return err
 		}
