@@ -16,6 +16,15 @@ type Settings struct {
 	SignUpByMail *bool `json:"sign_up_by_mail"`
 }
 
+// SignUpsByMail returns whether a sign-up begins with a mail, where mails reach people or
+// not.
+func (s *Settings) SignUpsByMail(delivered bool) bool {
+	if s.SignUpByMail != nil {
+		return *s.SignUpByMail
+	}
+	return delivered
+}
+
 const (
 	MaxWarmTarget = 1000
 	MaxAmount     = 100_000_000_00 // hundredths of a currency

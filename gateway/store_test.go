@@ -135,12 +135,10 @@ func (s *memoryStore) SignUpByMail(_ context.Context, tokenHash [32]byte, hash s
 	return u, sl, nil
 }
 
-func (s *memoryStore) SignUpCheck(_ context.Context, email string, mailed bool) (byMail, taken bool, err error) {
+func (s *memoryStore) SignUpCheck(_ context.Context, email string, delivered bool) (byMail, taken bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if byMail = mailed; s.settings.SignUpByMail != nil {
-		byMail = *s.settings.SignUpByMail
-	}
+	byMail = s.settings.SignUpsByMail(delivered)
 	return byMail, !byMail && s.byEmail(email) != nil, s.down
 }
 

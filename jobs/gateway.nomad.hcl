@@ -77,7 +77,7 @@ variable "mail_from" {
 variable "smtp_addr" {
   type        = string
   default     = ""
-  description = "host:port of the mail server; with neither this nor mail_outbox no mail is sent"
+  description = "host:port of the mail server: sign-ups begin with a mail then; with neither this nor mail_outbox no mail is sent"
 }
 
 variable "smtp_tls" {

@@ -37,13 +37,15 @@ func TestSMTP(t *testing.T) {
 }
 
 func TestSMTPRefuses(t *testing.T) {
-	srv := (&mailtest.SMTP{Refuse: true}).Start(t)
-	s := &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: mail.StartTLS, From: "crm@example.com", Config: srv.Trusted}
-	if err := s.Send(t.Context(), letter); err == nil || !strings.Contains(err.Error(), "550") {
-		t.Errorf("refused recipient: %v", err)
+	for answer, code := range map[string]platform.ErrorCode{"550 no such mailbox": platform.ErrInvalid, "451 later": platform.ErrInternal} {
+		srv := (&mailtest.SMTP{Refuse: answer}).Start(t)
+		s := &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: mail.StartTLS, From: "crm@example.com", Config: srv.Trusted}
+		if err := s.Send(t.Context(), letter); platform.CodeOf(err) != code || !strings.Contains(err.Error(), answer[:3]) {
+			t.Errorf("refused recipient: %v", err)
+		}
 	}
-	srv = new(mailtest.SMTP).Start(t)
-	s = &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: mail.StartTLS, From: "crm@example.com", Username: "crm", Password: "hunter2"}
+	srv := new(mailtest.SMTP).Start(t)
+	s := &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: mail.StartTLS, From: "crm@example.com", Username: "crm", Password: "hunter2"}
 	if err := s.Send(t.Context(), letter); err == nil || strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("a certificate nobody vouches for: %v", err)
 	}

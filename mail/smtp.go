@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,7 +35,8 @@ type SMTP struct {
 	Config   *tls.Config // for tests; nil: the system's certificates
 }
 
-// Send hands the mail over to the server.
+// Send hands the mail over to the server. Returns an ErrInvalid if the server takes
+// none for this address, for good.
 func (s *SMTP) Send(ctx context.Context, m platform.Mail) error {
 	msg, err := compose(s.From, m, domainOf(s.From))
 	if err != nil {
@@ -45,6 +47,10 @@ func (s *SMTP) Send(ctx context.Context, m platform.Mail) error {
 		return fmt.Errorf("mail %d: %w", m.ID, err)
 	}
 	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
+		var failed *gomail.SendError
+		if errors.As(err, &failed) && failed.Reason == gomail.ErrSMTPRcptTo && failed.ErrorCode() >= 500 {
+			err = platform.Errorf(platform.ErrInvalid, "The address takes no mail").WithCause(err)
+		}
 		return fmt.Errorf("mail %d: %w", m.ID, err)
 	}
 	return nil

@@ -81,10 +81,10 @@ SELECT by_mail, CASE WHEN by_mail THEN false ELSE EXISTS (SELECT FROM gateway.us
 FROM (SELECT coalesce(` + signUpByMail + `, $2) AS by_mail FROM gateway.settings) AS s`
 
 // SignUpCheck returns what keeps an address from signing up at once: that
-// sign-ups begin with a mail (they do if mailed, unless the settings say
-// otherwise), or else that there is an account with it.
-func (s *GatewayStore) SignUpCheck(ctx context.Context, email string, mailed bool) (byMail, taken bool, err error) {
-	if err := s.db.QueryRow(ctx, signUpCheck, email, mailed).Scan(&byMail, &taken); err != nil {
+// sign-ups begin with a mail (they do where mails are delivered, unless the
+// settings say otherwise), or else that there is an account with it.
+func (s *GatewayStore) SignUpCheck(ctx context.Context, email string, delivered bool) (byMail, taken bool, err error) {
+	if err := s.db.QueryRow(ctx, signUpCheck, email, delivered).Scan(&byMail, &taken); err != nil {
 		return false, false, fmt.Errorf("check a sign-up: %w", outage(err))
 	}
 	return byMail, taken, nil

@@ -12,7 +12,7 @@ import (
 )
 
 // signUpByMail is as admins chose it; null if they did not.
-const signUpByMail = `CASE WHEN sign_up_by_mail_chosen THEN sign_up_by_mail END`
+const signUpByMail = `CASE WHEN sign_up_by_mail THEN true WHEN sign_up_by_mail_chosen THEN false END`
 
 const selectSettings = `SELECT warm_target, node_cost, price, currency, deletion_grace_days, ` + signUpByMail + ` FROM gateway.settings`
 

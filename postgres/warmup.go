@@ -33,6 +33,7 @@ func WarmUp(ctx context.Context, conn *pgx.Conn) error {
 			INSERT INTO gateway.queue (user_id) SELECT id FROM account`, []any{waiting}},
 		{signUpCheck, []any{email, false}},
 		{signUpNew, []any{email, "", token, time.Now(), "", "", "", ""}},
+		{signUpMailed, []any{token, "", token, time.Now(), "", "", "", ""}}, // of no mail
 	} {
 		if _, err := tx.Exec(ctx, statement.text, statement.arguments...); err != nil {
 			return err

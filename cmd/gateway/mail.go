@@ -11,8 +11,8 @@ import (
 	"ipnoelp.io/platform/mail"
 )
 
-// MailConfig says how mails leave: by SMTP_ADDR, or into MAIL_OUTBOX. With
-// neither, none is sent.
+// MailConfig says how mails leave: by SMTP_ADDR, and sign-ups begin with one then, or
+// into MAIL_OUTBOX. With neither, none is sent.
 type MailConfig struct {
 	From     string   `env:"MAIL_FROM" envDefault:"CRM <no-reply@localhost.localdomain>"`
 	Outbox   string   `env:"MAIL_OUTBOX"`                    // demo: "log", or a folder; whoever reads it can take over accounts

@@ -51,17 +51,17 @@ func (g given[T]) set(v *T) {
 
 // orNull is a field that may be left out, and may be null.
 type orNull[T any] struct {
-	given bool
-	value *T
+	isGiven bool
+	value   *T
 }
 
 func (o *orNull[T]) UnmarshalJSON(b []byte) error {
-	o.given = true
+	o.isGiven = true
 	return json.Unmarshal(b, &o.value)
 }
 
 func (o orNull[T]) set(v **T) {
-	if o.given {
+	if o.isGiven {
 		*v = o.value
 	}
 }

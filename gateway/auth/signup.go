@@ -30,9 +30,9 @@ type SignUpStore interface {
 	SignUpToken(ctx context.Context, tokenHash [32]byte) (email string, err error)
 
 	// SignUpCheck returns what keeps an address from signing up at once: that
-	// sign-ups begin with a mail (they do if mailed, unless the settings say
-	// otherwise), or else that there is an account with it.
-	SignUpCheck(ctx context.Context, email string, mailed bool) (byMail, taken bool, err error)
+	// sign-ups begin with a mail (they do where mails are delivered, unless the
+	// settings say otherwise), or else that there is an account with it.
+	SignUpCheck(ctx context.Context, email string, delivered bool) (byMail, taken bool, err error)
 
 	Settings(ctx context.Context) (platform.Settings, error)
 }
@@ -57,10 +57,7 @@ func (s *Service) signUpWay(c *gin.Context) {
 // byMail returns whether sign-ups begin with a mail.
 func (s *Service) byMail(ctx context.Context) (bool, error) {
 	set, err := s.Store.Settings(ctx)
-	if set.SignUpByMail != nil {
-		return *set.SignUpByMail, err
-	}
-	return s.MailsDelivered, err
+	return set.SignUpsByMail(s.MailsDelivered), err
 }
 
 var (

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net/url"
+	"regexp"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -32,8 +33,9 @@ const (
 	lease = batch*(sendTimeout+3*dbTimeout) + time.Minute
 )
 
-// Mailer hands a mail over for delivery. An error means that it may be tried
-// again. Send is called by one goroutine at a time.
+// Mailer hands a mail over for delivery. An ErrInvalid means that its address takes
+// none, any other error that it may be tried again. Send is called by one goroutine at a
+// time.
 type Mailer interface {
 	Send(ctx context.Context, m platform.Mail) error
 }
@@ -69,7 +71,7 @@ type Worker struct {
 }
 
 // New returns a worker; without a mailer it sends nothing. results counts by
-// result: sent, retried, given_up, dropped.
+// result: sent, retried, given_up, refused, dropped.
 func New(store Store, mailer Mailer, publicURL *url.URL, results *prometheus.CounterVec, log *slog.Logger) *Worker {
 	return &Worker{
 		store: store, mailer: mailer, publicURL: publicURL, results: results, log: log,
@@ -144,6 +146,8 @@ func (w *Worker) send(ctx context.Context, m platform.QueuedMail) {
 		err = nil
 	case err == nil:
 		marked = w.store.MailSent(done, m.ID)
+	case platform.CodeOf(err) == platform.ErrInvalid:
+		result, marked = "refused", w.store.MailFailed(done, m.ID, err.Error(), time.Time{})
 	default:
 		again := w.now().Add(backoff(m.Attempts))
 		if result = "retried"; again.Sub(m.CreatedAt) > giveUpAfter {
@@ -155,13 +159,18 @@ func (w *Worker) send(ctx context.Context, m platform.QueuedMail) {
 	// The address is a person's: it is in the database, not in the log.
 	attrs := []any{"mail_id", m.ID, "kind", m.Kind, "attempt", m.Attempts, "result", result}
 	if err != nil {
-		w.log.Warn("mail", append(attrs, "error", err)...)
+		w.log.Warn("mail", append(attrs, "error", without(m.Recipient, err.Error()))...)
 	} else {
 		w.log.Info("mail", attrs...)
 	}
 	if marked != nil {
 		w.log.Error("what became of a mail was not noted", "mail_id", m.ID, "result", result, "error", marked)
 	}
+}
+
+// without leaves an address out of what a mail server said.
+func without(address, said string) string {
+	return regexp.MustCompile(`(?i)`+regexp.QuoteMeta(address)).ReplaceAllLiteralString(said, "(the recipient)")
 }
 
 var errMoot = platform.Errorf(platform.ErrNotFound, "The mail has no point any more.")

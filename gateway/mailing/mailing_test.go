@@ -1,6 +1,7 @@
 package mailing
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"ipnoelp.io/platform"
 )
@@ -27,10 +29,11 @@ type fakeQueue struct {
 
 	lifetimes map[int64]time.Duration // guarded by mu; of the tokens, by mail
 	ended     map[int64]string        // guarded by mu; sent, given_up, dropped
+	failures  map[int64]string        // guarded by mu; the last of each
 }
 
 func newFakeQueue(mails ...platform.QueuedMail) *fakeQueue {
-	q := &fakeQueue{next: map[int64]time.Time{}, moot: map[int64]bool{}, tokens: map[[32]byte]int64{}, lifetimes: map[int64]time.Duration{}, ended: map[int64]string{}}
+	q := &fakeQueue{next: map[int64]time.Time{}, moot: map[int64]bool{}, tokens: map[[32]byte]int64{}, lifetimes: map[int64]time.Duration{}, ended: map[int64]string{}, failures: map[int64]string{}}
 	for i, m := range mails {
 		m.ID, m.CreatedAt = int64(i+1), time.Now()
 		q.mails = append(q.mails, m)
@@ -73,13 +76,13 @@ func (q *fakeQueue) end(id int64, how string) error {
 
 func (q *fakeQueue) MailSent(_ context.Context, id int64) error { return q.end(id, "sent") }
 func (q *fakeQueue) DropMail(_ context.Context, id int64) error { return q.end(id, "dropped") }
-func (q *fakeQueue) MailFailed(_ context.Context, id int64, _ string, again time.Time) error {
-	if again.IsZero() {
-		return q.end(id, "given_up")
-	}
+func (q *fakeQueue) MailFailed(_ context.Context, id int64, failure string, again time.Time) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.next[id] = again
+	q.failures[id], q.next[id] = failure, again
+	if again.IsZero() {
+		q.ended[id] = "given_up"
+	}
 	return nil
 }
 
@@ -89,6 +92,7 @@ type fakeMailer struct {
 	mu    sync.Mutex
 	sent  []platform.Mail // guarded by mu
 	fails int             // guarded by mu; so many attempts
+	why   error           // guarded by mu
 	tries int             // guarded by mu
 }
 
@@ -96,7 +100,7 @@ func (f *fakeMailer) Send(_ context.Context, m platform.Mail) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.tries++; f.tries <= f.fails {
-		return errors.New("421 try later")
+		return f.why
 	}
 	f.sent = append(f.sent, m)
 	return nil
@@ -104,9 +108,14 @@ func (f *fakeMailer) Send(_ context.Context, m platform.Mail) error {
 
 func run(t *testing.T, q *fakeQueue, m Mailer) (w *Worker, stop func()) {
 	t.Helper()
+	return runLogging(t, q, m, slog.New(slog.DiscardHandler))
+}
+
+func runLogging(t *testing.T, q *fakeQueue, m Mailer, log *slog.Logger) (w *Worker, stop func()) {
+	t.Helper()
 	public, _ := url.Parse("https://app.example.com")
 	results := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "mails"}, []string{"result"})
-	w = New(q, m, public, results, slog.New(slog.DiscardHandler))
+	w = New(q, m, public, results, log)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); w.Run(ctx) }()
@@ -159,7 +168,7 @@ func TestMailsAreTriedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				q := newFakeQueue(platform.QueuedMail{Kind: platform.MailResetPassword, Recipient: "ana@example.com"})
-				m := &fakeMailer{fails: c.fails}
+				m := &fakeMailer{fails: c.fails, why: errors.New("421 try later")}
 				_, stop := run(t, q, m)
 				time.Sleep(48 * time.Hour)
 				stop()
@@ -172,6 +181,28 @@ func TestMailsAreTriedAgain(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What an address will never take is not tried again, and the log does not tell whose it
+// is.
+func TestRefusedMails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		q := newFakeQueue(platform.QueuedMail{Kind: platform.MailResetPassword, Recipient: "ana@example.com"})
+		m := &fakeMailer{fails: 1000, why: platform.Errorf(platform.ErrInvalid, "550 <Ana@example.com>: no such mailbox")}
+		var log bytes.Buffer
+		w, stop := runLogging(t, q, m, slog.New(slog.NewTextHandler(&log, nil)))
+		time.Sleep(48 * time.Hour)
+		stop()
+		if m.tries != 1 || q.how(1) != "given_up" || !strings.Contains(q.failures[1], "Ana@example.com") {
+			t.Errorf("%d attempts, then %q because of %q", m.tries, q.how(1), q.failures[1])
+		}
+		if n := testutil.ToFloat64(w.results.WithLabelValues("refused")); n != 1 {
+			t.Errorf("counted %v times", n)
+		}
+		if got := log.String(); strings.Contains(strings.ToLower(got), "ana@") || !strings.Contains(got, "550 <(the recipient)>: no such mailbox") {
+			t.Errorf("log %s", got)
+		}
+	})
 }
 
 func TestWithoutAMailerNothingIsSent(t *testing.T) {

@@ -57,7 +57,7 @@ func New(sockets func() int) *Metrics {
 		}),
 		SessionCache: counted("gateway_session_cache_total", "Session look-ups, by whether the cache had it.", "result", "hit", "miss"),
 		Retries:      counted("gateway_slice_retries_total", "Requests sent again to another address of their slice, by reason.", "reason", "dial", "misdirected"),
-		Mails:        counted("gateway_mails_total", "Attempts to send a mail, by what became of them.", "result", "sent", "retried", "given_up", "dropped"),
+		Mails:        counted("gateway_mails_total", "Attempts to send a mail, by what became of them.", "result", "sent", "retried", "given_up", "refused", "dropped"),
 		LogIns:       counted("gateway_log_ins_total", "Attempts to log in, by result.", "result", "ok", "wrong", "throttled"),
 		ListenerUp: f.NewGauge(prometheus.GaugeOpts{
 			Name: "gateway_notifications_up", Help: "1 while database notifications arrive and the session cache is in use.",

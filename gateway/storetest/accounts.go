@@ -140,9 +140,9 @@ func testSignUpByMail(t *testing.T, b *bench) {
 		must(t, b.MailSent(ctx, m.ID))
 		return h
 	}
-	check := func(email string, mailed, wantMail, wantTaken bool) {
+	check := func(email string, delivered, wantMail, wantTaken bool) {
 		t.Helper()
-		if byMail, taken, err := b.SignUpCheck(ctx, email, mailed); err != nil || byMail != wantMail || taken != wantTaken {
+		if byMail, taken, err := b.SignUpCheck(ctx, email, delivered); err != nil || byMail != wantMail || taken != wantTaken {
 			t.Errorf("%s: by mail %v, taken %v, %v", email, byMail, taken, err)
 		}
 	}
@@ -158,9 +158,9 @@ func testSignUpByMail(t *testing.T, b *bench) {
 		}
 	}
 	yes, no := true, false
-	for _, open := range []bool{true, false} { // as the settings leave it
-		check("ana@example.com", open, open, false)
-		check("taken@example.com", open, open, !open)
+	for _, delivered := range []bool{true, false} {
+		check("ana@example.com", delivered, delivered, false)
+		check("taken@example.com", delivered, delivered, !delivered)
 	}
 	set(&no)
 	check("taken@example.com", true, false, true)

@@ -17,7 +17,7 @@ import (
 // SMTP is a server as strict as a test needs. It authenticates over TLS only.
 type SMTP struct {
 	Implicit bool        // TLS from the first byte; otherwise STARTTLS
-	Refuse   bool        // says 550 to every recipient
+	Refuse   string      // answers every recipient with this, such as "550 no such mailbox"
 	Trusted  *tls.Config // of a client that trusts it
 	Port     int         // on 127.0.0.1
 	Mails    chan string // header and body of each that was taken
@@ -79,11 +79,12 @@ func (s *SMTP) serve(conn net.Conn) {
 			conn, secure = tls.Server(conn, s.config), true
 			r = bufio.NewReader(conn)
 		case verb == "AUTH" && secure:
-			b, _ := base64.StdEncoding.DecodeString(strings.Fields(line)[2])
+			fields := strings.Fields(line)
+			b, _ := base64.StdEncoding.DecodeString(fields[len(fields)-1])
 			s.LogIns <- strings.ReplaceAll(string(b), "\x00", " ")
 			fmt.Fprint(conn, "235 fine\r\n")
-		case verb == "RCPT" && s.Refuse:
-			fmt.Fprint(conn, "550 no such mailbox\r\n")
+		case verb == "RCPT" && s.Refuse != "":
+			fmt.Fprint(conn, s.Refuse+"\r\n")
 		case verb == "DATA":
 			fmt.Fprint(conn, "354 go on\r\n")
 			var data strings.Builder

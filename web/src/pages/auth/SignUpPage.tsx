@@ -52,7 +52,7 @@ const onForbidden = (then: () => void) => (error: Error) => {
 };
 
 interface WayProps {
-  /** Admins have just opened the other way. */
+  /** The other way has just been opened. */
   onOtherWay: () => void;
 }
 
