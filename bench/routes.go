@@ -226,7 +226,7 @@ func (m *routed) count(ctx context.Context) (c routedCounts, err error) {
 		switch {
 		case strings.HasPrefix(name, "gateway_catalog_lookups_total"):
 			c.lookups += n
-		case name == `gateway_session_cache_total{result="miss"}`:
+		case name == `gateway_session_cache_total{result="miss"}`, name == `gateway_session_cache_total{result="renewed"}`:
 			c.sessions += n
 		}
 	}

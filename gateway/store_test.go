@@ -210,6 +210,22 @@ func (s *memoryStore) Session(_ context.Context, hash [32]byte) (platform.Sessio
 	return ses, platform.Slice{}, nil
 }
 
+func (s *memoryStore) Sessions(ctx context.Context, hashes [][32]byte, each func(platform.Session, platform.Slice)) error {
+	return eachOf(ctx, hashes, s.Session, each)
+}
+
+func eachOf(ctx context.Context, hashes [][32]byte, one func(context.Context, [32]byte) (platform.Session, platform.Slice, error), each func(platform.Session, platform.Slice)) error {
+	for _, h := range hashes {
+		switch ses, sl, err := one(ctx, h); {
+		case err == nil:
+			each(ses, sl)
+		case platform.CodeOf(err) != platform.ErrNotFound:
+			return err
+		}
+	}
+	return nil
+}
+
 func (s *memoryStore) DeleteSession(_ context.Context, hash [32]byte, by platform.AuditEntry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -89,3 +89,7 @@ func (s *memoryStore) APITokenSession(_ context.Context, hash [32]byte) (platfor
 	}
 	return ses, platform.Slice{}, nil
 }
+
+func (s *memoryStore) APITokenSessions(ctx context.Context, hashes [][32]byte, each func(platform.Session, platform.Slice)) error {
+	return eachOf(ctx, hashes, s.APITokenSession, each)
+}

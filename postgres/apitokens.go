@@ -85,27 +85,43 @@ func (s *GatewayStore) DeleteAPIToken(ctx context.Context, userID, id string, by
 	return hash, nil
 }
 
-// APITokenSession returns a token that has not expired in the shape of a
-// session, and its user's slice. Returns ErrNotFound if there is no such token.
-func (s *GatewayStore) APITokenSession(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error) {
-	ses := platform.Session{TokenHash: tokenHash}
+// selectTokenSession ends with what the hash of the token is compared with, $1.
+const selectTokenSession = `
+	SELECT t.token_hash, u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL,
+		t.id::text, t.scope, t.created_at, coalesce(t.last_used_at, t.created_at - $2::interval), t.expires_at,
+		sl.number, sl.state, sl.generation
+	FROM gateway.api_tokens t
+	JOIN gateway.users u ON u.id = t.user_id
+	LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
+	WHERE t.expires_at > now() AND t.token_hash = `
+
+func scanTokenSession(row pgx.Row) (ses platform.Session, _ platform.Slice, err error) {
+	var hash []byte
 	var number *int
 	var state *platform.SliceState
 	var generation *int64
 	u := &ses.User
-	err := s.db.QueryRow(ctx, `
-		SELECT u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL,
-			t.id::text, t.scope, t.created_at, coalesce(t.last_used_at, t.created_at - $2::interval), t.expires_at,
-			sl.number, sl.state, sl.generation
-		FROM gateway.api_tokens t
-		JOIN gateway.users u ON u.id = t.user_id
-		LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
-		WHERE t.token_hash = $1 AND t.expires_at > now()`, tokenHash[:], platform.SessionSeenEvery).
-		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked,
-			&ses.ID, &ses.Scope, &ses.CreatedAt, &ses.LastSeenAt, &ses.EndsAt, &number, &state, &generation)
+	err = row.Scan(&hash, &u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked,
+		&ses.ID, &ses.Scope, &ses.CreatedAt, &ses.LastSeenAt, &ses.EndsAt, &number, &state, &generation)
+	if err != nil {
+		return platform.Session{}, platform.Slice{}, err
+	}
+	ses.TokenHash, ses.ExpiresAt = [32]byte(hash), ses.EndsAt
+	return ses, sliceOf(u.ID, number, state, generation), nil
+}
+
+// APITokenSession returns a token that has not expired in the shape of a
+// session, and its user's slice. Returns ErrNotFound if there is no such token.
+func (s *GatewayStore) APITokenSession(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error) {
+	ses, sl, err := scanTokenSession(s.db.QueryRow(ctx, selectTokenSession+`$1`, tokenHash[:], platform.SessionSeenEvery))
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("token: %w", notFound(err, "There is no such token."))
 	}
-	ses.ExpiresAt = ses.EndsAt
-	return ses, sliceOf(u.ID, number, state, generation), nil
+	return ses, sl, nil
+}
+
+// APITokenSessions gives each those of the tokens that have not expired.
+func (s *GatewayStore) APITokenSessions(ctx context.Context, tokenHashes [][32]byte, each func(platform.Session, platform.Slice)) error {
+	rows, err := s.db.Query(ctx, selectTokenSession+`ANY($1)`, byteKeys(tokenHashes), platform.SessionSeenEvery)
+	return eachSession(rows, err, scanTokenSession, each)
 }

@@ -49,32 +49,65 @@ func (s *GatewayStore) CreateSession(ctx context.Context, userID string, start p
 
 var errLogInAgain = platform.Errorf(platform.ErrUnauthenticated, "The account was changed meanwhile. Log in again.")
 
-// Session returns a session that has not ended, and its user's slice; the
-// zero Slice if the user has none. Returns ErrNotFound if there is no such
-// session.
-func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error) {
-	ses := platform.Session{TokenHash: tokenHash}
+// selectSession ends with what the hash of the token is compared with, $1.
+const selectSession = `
+	SELECT s.token_hash, u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL, u.deletion_at,
+		s.id::text, s.created_at, s.authenticated_at, s.last_seen_at, least(s.expires_at, s.last_seen_at + $2::interval), s.expires_at,
+		coalesce(s.impersonator_id::text, ''), sl.number, sl.state, sl.generation
+	FROM gateway.sessions s
+	JOIN gateway.users u ON u.id = s.user_id
+	LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
+	WHERE s.expires_at > now() AND s.last_seen_at > now() - $2::interval AND s.token_hash = `
+
+func scanSession(row pgx.Row) (ses platform.Session, _ platform.Slice, err error) {
+	var hash []byte
 	var number *int
 	var state *platform.SliceState
 	var generation *int64
 	var deletionAt *time.Time
 	u := &ses.User
-	err := s.db.QueryRow(ctx, `
-		SELECT u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL, u.deletion_at,
-			s.id::text, s.created_at, s.authenticated_at, s.last_seen_at, least(s.expires_at, s.last_seen_at + $2::interval), s.expires_at,
-			coalesce(s.impersonator_id::text, ''), sl.number, sl.state, sl.generation
-		FROM gateway.sessions s
-		JOIN gateway.users u ON u.id = s.user_id
-		LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
-		WHERE s.token_hash = $1 AND s.expires_at > now() AND s.last_seen_at > now() - $2::interval`,
-		tokenHash[:], platform.SessionIdleTimeout).
-		Scan(&u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked, &deletionAt,
-			&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.EndsAt, &ses.ImpersonatorID, &number, &state, &generation)
+	err = row.Scan(&hash, &u.ID, &u.Email, &u.EmailVerified, &u.Role, &u.CreatedAt, &u.Blocked, &deletionAt,
+		&ses.ID, &ses.CreatedAt, &ses.AuthenticatedAt, &ses.LastSeenAt, &ses.ExpiresAt, &ses.EndsAt, &ses.ImpersonatorID, &number, &state, &generation)
+	if err != nil {
+		return platform.Session{}, platform.Slice{}, err
+	}
+	ses.TokenHash, u.DeletionAt = [32]byte(hash), momentOf(deletionAt)
+	return ses, sliceOf(u.ID, number, state, generation), nil
+}
+
+// Session returns a session that has not ended, and its user's slice; the
+// zero Slice if the user has none. Returns ErrNotFound if there is no such
+// session.
+func (s *GatewayStore) Session(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error) {
+	ses, sl, err := scanSession(s.db.QueryRow(ctx, selectSession+`$1`, tokenHash[:], platform.SessionIdleTimeout))
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("session: %w", notFound(err, "There is no such session."))
 	}
-	u.DeletionAt = momentOf(deletionAt)
-	return ses, sliceOf(u.ID, number, state, generation), nil
+	return ses, sl, nil
+}
+
+// Sessions gives each those of the sessions that have not ended.
+func (s *GatewayStore) Sessions(ctx context.Context, tokenHashes [][32]byte, each func(platform.Session, platform.Slice)) error {
+	rows, err := s.db.Query(ctx, selectSession+`ANY($1)`, byteKeys(tokenHashes), platform.SessionIdleTimeout)
+	return eachSession(rows, err, scanSession, each)
+}
+
+func eachSession(rows pgx.Rows, err error, scan func(pgx.Row) (platform.Session, platform.Slice, error), each func(platform.Session, platform.Slice)) error {
+	if err != nil {
+		return fmt.Errorf("sessions: %w", outage(err))
+	}
+	defer rows.Close()
+	for rows.Next() {
+		ses, sl, err := scan(rows)
+		if err != nil {
+			return fmt.Errorf("sessions: %w", err)
+		}
+		each(ses, sl)
+	}
+	if err := rows.Err(); err != nil {
+		return fmt.Errorf("sessions: %w", outage(err))
+	}
+	return nil
 }
 
 // ListSessions returns a user's sessions that have not ended, the last used

@@ -17,7 +17,7 @@ import (
 	"ipnoelp.io/platform/gateway/metrics"
 )
 
-type oneSession struct{}
+type oneSession struct{ auth.SessionStore }
 
 func (oneSession) Session(_ context.Context, hash [32]byte) (platform.Session, platform.Slice, error) {
 	return platform.Session{TokenHash: hash, User: platform.User{ID: "ana"}, ExpiresAt: time.Now().Add(time.Hour)},

@@ -31,6 +31,10 @@ type TokenStore interface {
 	// APITokenSession returns a token in the shape of a session, and its user's
 	// slice. Returns ErrNotFound if it does not exist or has expired.
 	APITokenSession(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error)
+
+	// APITokenSessions gives each those of the tokens that exist and have not
+	// expired, likewise.
+	APITokenSessions(ctx context.Context, tokenHashes [][32]byte, each func(platform.Session, platform.Slice)) error
 }
 
 // AsSessions lets Sessions look up and remember API tokens.
@@ -39,6 +43,11 @@ type AsSessions struct{ Store TokenStore }
 // Session returns a token in the shape of a session.
 func (t AsSessions) Session(ctx context.Context, hash [32]byte) (platform.Session, platform.Slice, error) {
 	return t.Store.APITokenSession(ctx, hash)
+}
+
+// Sessions gives each the tokens in the shape of sessions.
+func (t AsSessions) Sessions(ctx context.Context, hashes [][32]byte, each func(platform.Session, platform.Slice)) error {
+	return t.Store.APITokenSessions(ctx, hashes, each)
 }
 
 // Tenant authenticates requests to slices: by a session, or by an API token.

@@ -4,10 +4,12 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -21,6 +23,10 @@ const (
 	cacheTTL     = time.Minute     // bounds the harm of a notification that never came
 	cacheEntries = 65_536          // sessions remembered, about 0.5 KiB each
 	loadTimeout  = 5 * time.Second // for one read from the database
+
+	renewEvery  = 5 * time.Second
+	renewBefore = 15 * time.Second // of the end of cacheTTL: three times renewEvery, for two that fail
+	renewBatch  = 500              // sessions read by one statement
 )
 
 // Identity is who sends a request, and the slice that serves them. It is
@@ -43,6 +49,9 @@ type SessionStore interface {
 	// Session returns a session and its user's slice, zero if there is none.
 	// Returns ErrNotFound if the session does not exist or has expired.
 	Session(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error)
+
+	// Sessions gives each those of the sessions that exist and have not expired.
+	Sessions(ctx context.Context, tokenHashes [][32]byte, each func(platform.Session, platform.Slice)) error
 }
 
 // Sessions authenticates requests. It remembers sessions for a short time,
@@ -54,12 +63,13 @@ type Sessions struct {
 	now     func() time.Time
 	hits    prometheus.Counter
 	misses  prometheus.Counter
+	renewed prometheus.Counter
 	flights singleflight.Group
 
 	mu      sync.RWMutex
 	live    bool                         // guarded by mu; notifications arrive
 	epoch   uint64                       // guarded by mu; changes with each invalidation
-	entries map[[32]byte]cacheEntry      // guarded by mu
+	entries map[[32]byte]*cacheEntry     // guarded by mu
 	byUser  map[string]map[[32]byte]bool // guarded by mu; the keys of entries
 
 	seenMu sync.Mutex
@@ -69,14 +79,15 @@ type Sessions struct {
 type cacheEntry struct {
 	identity *Identity
 	until    time.Time
+	used     atomic.Bool // since it was remembered
 }
 
 // NewSessions returns an authenticator that remembers nothing until Resume.
 func NewSessions(store SessionStore, platformKey []byte, lookups *prometheus.CounterVec) *Sessions {
 	return &Sessions{
 		store: store, key: platformKey, now: time.Now,
-		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"),
-		entries: make(map[[32]byte]cacheEntry), byUser: make(map[string]map[[32]byte]bool),
+		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"), renewed: lookups.WithLabelValues("renewed"),
+		entries: make(map[[32]byte]*cacheEntry), byUser: make(map[string]map[[32]byte]bool),
 		seen: make(map[[32]byte]bool),
 	}
 }
@@ -130,7 +141,9 @@ func (s *Sessions) remembered(hash [32]byte) (id *Identity, live bool, epoch uin
 	defer s.mu.RUnlock()
 	e, ok := s.entries[hash]
 	if now := s.now(); ok && now.Before(e.until) && now.Before(e.identity.ExpiresAt) {
-		id = e.identity
+		if id = e.identity; !e.used.Load() { // most find that it is
+			e.used.Store(true)
+		}
 	}
 	return id, s.live, s.epoch
 }
@@ -179,21 +192,25 @@ func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
 	case err != nil:
 		return nil, platform.Errorf(platform.ErrUnavailable, "Your session cannot be checked right now. Try again shortly.").WithCause(err)
 	}
-	// A session in use is read again whenever the cache forgets it: often enough
-	// to notice its use here, and not with each request.
+	return s.identify(ses, slice), nil
+}
+
+// identify returns whose session that is, and notes that it is in use: one that is gets
+// read again every minute, which is often enough, and not with each request.
+func (s *Sessions) identify(ses platform.Session, slice platform.Slice) *Identity {
 	if s.now().Sub(ses.LastSeenAt) >= platform.SessionSeenEvery {
 		s.seenMu.Lock()
-		s.seen[hash] = true
+		s.seen[ses.TokenHash] = true
 		s.seenMu.Unlock()
 	}
 	id := &Identity{
-		Session: hash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt, EndsAt: ses.EndsAt,
+		Session: ses.TokenHash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt, EndsAt: ses.EndsAt,
 		User: ses.User, ImpersonatorID: ses.ImpersonatorID, Slice: slice, Scope: ses.Scope,
 	}
 	if slice.Number != 0 {
 		id.SliceToken = platform.SliceToken(s.key, slice.Number, slice.Generation)
 	}
-	return id, nil
+	return id
 }
 
 // TakeSeen returns the sessions that are in use without the database knowing,
@@ -218,13 +235,80 @@ func (s *Sessions) remember(id *Identity, epoch uint64) {
 			break
 		}
 	}
-	s.entries[id.Session] = cacheEntry{identity: id, until: s.now().Add(cacheTTL)}
+	s.entries[id.Session] = &cacheEntry{identity: id, until: s.now().Add(cacheTTL)}
 	of := s.byUser[id.User.ID]
 	if of == nil {
 		of = make(map[[32]byte]bool, 1)
 		s.byUser[id.User.ID] = of
 	}
 	of[id.Session] = true
+}
+
+// Run reads the sessions that are in use again before they are forgotten, many at once:
+// nobody who is at work waits for the database every minute. It ends with ctx.
+func (s *Sessions) Run(ctx context.Context, log *slog.Logger) {
+	tick := time.NewTicker(renewEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if err := s.renew(ctx); err != nil && ctx.Err() == nil {
+				log.Warn("sessions in use were not read ahead of time", "error", err)
+			}
+		}
+	}
+}
+
+func (s *Sessions) renew(ctx context.Context) error {
+	due := s.due()
+	for batch := range slices.Chunk(slices.Collect(maps.Keys(due)), renewBatch) {
+		if err := s.renewThese(ctx, batch, due); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// due returns the entries in use that are soon forgotten.
+func (s *Sessions) due() map[[32]byte]*cacheEntry {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	due, now := make(map[[32]byte]*cacheEntry), s.now()
+	for hash, e := range s.entries {
+		if left := e.until.Sub(now); left > 0 && left < renewBefore && e.used.Load() {
+			due[hash] = e
+		}
+	}
+	return due
+}
+
+// renewThese leaves alone whatever was read or invalidated meanwhile.
+func (s *Sessions) renewThese(ctx context.Context, hashes [][32]byte, due map[[32]byte]*cacheEntry) error {
+	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
+	defer cancel()
+	until := s.now().Add(cacheTTL)
+	fresh := make(map[[32]byte]*Identity, len(hashes))
+	err := s.store.Sessions(ctx, hashes, func(ses platform.Session, slice platform.Slice) {
+		fresh[ses.TokenHash] = s.identify(ses, slice)
+	})
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, hash := range hashes {
+		switch id := fresh[hash]; {
+		case s.entries[hash] != due[hash]:
+		case id == nil:
+			s.forget(hash, due[hash].identity.User.ID)
+		default:
+			s.entries[hash] = &cacheEntry{identity: id, until: until}
+			s.renewed.Inc()
+		}
+	}
+	return nil
 }
 
 // forget removes an entry. The caller holds mu.

@@ -43,6 +43,18 @@ func (f *fakeSessions) Session(_ context.Context, hash [32]byte) (platform.Sessi
 	return ses, slice, nil
 }
 
+func (f *fakeSessions) Sessions(ctx context.Context, hashes [][32]byte, each func(platform.Session, platform.Slice)) error {
+	for _, h := range hashes {
+		switch ses, slice, err := f.Session(ctx, h); {
+		case err == nil:
+			each(ses, slice)
+		case platform.CodeOf(err) != platform.ErrNotFound:
+			return err
+		}
+	}
+	return nil
+}
+
 func (f *fakeSessions) count() int { f.mu.Lock(); defer f.mu.Unlock(); return f.reads }
 
 func (f *fakeSessions) remove(hash [32]byte) { f.mu.Lock(); defer f.mu.Unlock(); delete(f.table, hash) }
@@ -123,6 +135,95 @@ func TestSessionsForget(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who is at work never waits for the database; whoever is not is forgotten.
+func TestSessionsInUseAreReadAheadOfTime(t *testing.T) {
+	b := setupSessions(t)
+	idle := [32]byte{1}
+	b.store.table[idle] = platform.Session{TokenHash: idle, User: platform.User{ID: "ben"}, ExpiresAt: b.clock.Add(time.Hour)}
+	b.Resume()
+	b.wantCode(t, "first", "")
+	if _, err := b.Lookup(t.Context(), idle); err != nil {
+		t.Fatal(err)
+	}
+	renew := func() {
+		t.Helper()
+		if err := b.renew(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
+	b.clock = b.clock.Add(cacheTTL - renewBefore)
+	b.wantCode(t, "in use", "")
+	renew()
+	b.wantReads(t, "not due yet", 2)
+	b.store.slice.Number = 8
+	for range 3 {
+		b.clock = b.clock.Add(renewEvery)
+		renew()
+		b.wantReads(t, "one is in use", 3)
+	}
+	if id, err := b.Lookup(t.Context(), b.hash); err != nil || id.Slice.Number != 8 || id.SliceToken != platform.SliceToken(b.key, 8, 3) {
+		t.Errorf("identity %+v, %v; want what was read", id, err)
+	}
+	b.wantReads(t, "one is remembered", 3)
+	if _, err := b.Lookup(t.Context(), idle); err != nil {
+		t.Fatal(err)
+	}
+	b.wantReads(t, "the idle one is not", 4)
+
+	// What ended, and nobody said so, is forgotten no later than without.
+	b.store.remove(b.hash)
+	b.clock = b.clock.Add(cacheTTL - renewBefore)
+	b.wantCode(t, "still remembered", "")
+	renew()
+	b.wantCode(t, "read ahead of time", platform.ErrUnauthenticated)
+}
+
+// What changes while sessions are read ahead of time is not overwritten by what was read.
+func TestReadAheadThatAChangeOvertakes(t *testing.T) {
+	for name, change := range map[string]func(b *sessionsBundle){
+		"session ended": func(b *sessionsBundle) { b.Invalidate(b.hash) },
+		"user changed":  func(b *sessionsBundle) { b.InvalidateUser("ana") },
+		"reconnected":   func(b *sessionsBundle) { b.Suspend(); b.Resume() },
+		"not told":      func(b *sessionsBundle) { b.Suspend() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := setupSessions(t)
+			b.Resume()
+			b.wantCode(t, "first", "")
+			b.wantCode(t, "in use", "")
+			b.clock = b.clock.Add(cacheTTL - renewEvery)
+			b.store.gate = make(chan struct{})
+			done := make(chan error, 1)
+			go func() { done <- b.renew(t.Context()) }()
+			<-b.store.begun
+			b.store.remove(b.hash)
+			change(b)
+			close(b.store.gate)
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			b.store.gate = nil
+			b.wantCode(t, "after", platform.ErrUnauthenticated)
+		})
+	}
+}
+
+// While the database cannot be read, what is remembered is good for its time.
+func TestReadAheadFails(t *testing.T) {
+	b := setupSessions(t)
+	b.Resume()
+	b.wantCode(t, "first", "")
+	b.wantCode(t, "in use", "")
+	b.clock = b.clock.Add(cacheTTL - renewEvery)
+	b.store.err = errors.New("connection refused")
+	if b.renew(t.Context()) == nil {
+		t.Error("renewed")
+	}
+	b.wantCode(t, "remembered", "")
+	b.clock = b.clock.Add(renewEvery)
+	b.wantCode(t, "not any more", platform.ErrUnavailable)
 }
 
 func TestExpiredSessionIsNotServedFromTheCache(t *testing.T) {

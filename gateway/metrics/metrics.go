@@ -55,7 +55,7 @@ func New(sockets func() int) *Metrics {
 			Name: "gateway_password_hash_seconds", Help: "Time to hash a password, waiting for a slot included.",
 			Buckets: []float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}),
-		SessionCache: counted("gateway_session_cache_total", "Session look-ups, by whether the cache had it.", "result", "hit", "miss"),
+		SessionCache: counted("gateway_session_cache_total", "Session look-ups, by whether the cache had it (hit, miss), and sessions in use that were read ahead of time (renewed).", "result", "hit", "miss", "renewed"),
 		Retries:      counted("gateway_slice_retries_total", "Requests sent again to another address of their slice, by reason.", "reason", "dial", "misdirected"),
 		Mails:        counted("gateway_mails_total", "Attempts to send a mail, by what became of them.", "result", "sent", "retried", "given_up", "refused", "dropped"),
 		LogIns:       counted("gateway_log_ins_total", "Attempts to log in, by result.", "result", "ok", "wrong", "throttled"),

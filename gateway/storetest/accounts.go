@@ -308,6 +308,7 @@ func testAPITokens(t *testing.T, b *bench) {
 	if err != nil || ses.User.ID != ana.ID || ses.Scope != platform.ScopeRead || sl.Number != number {
 		t.Errorf("session %+v %+v, %v", ses, sl, err)
 	}
+	wantMany(t, b.APITokenSessions, b.APITokenSession, [][32]byte{token.TokenHash}, [][32]byte{expired.TokenHash, ana.session, newHash()})
 	_, _, err = b.APITokenSession(ctx, expired.TokenHash)
 	wantCode(t, "expired", err, platform.ErrNotFound)
 	_, _, err = b.APITokenSession(ctx, ana.session)

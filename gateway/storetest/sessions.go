@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"context"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -57,6 +59,7 @@ func testSessions(t *testing.T, b *bench) {
 	if bens, valid := served[ben.session]; err != nil || len(served) != 2 || !served[rotated] || !valid || bens { // who waits has no slice
 		t.Errorf("served %v, %v", served, err)
 	}
+	wantMany(t, b.Sessions, b.Session, [][32]byte{rotated, ben.session}, [][32]byte{expired.TokenHash, third, newHash()})
 	must(t, b.DeleteSession(ctx, rotated, by("")))
 	if seen, err := b.LastSeen(ctx, []string{ana.ID}); err != nil || len(seen) != 1 || seen[ana.ID].IsZero() { // without a session too
 		t.Errorf("seen %v, %v", seen, err)
@@ -67,6 +70,27 @@ func testSessions(t *testing.T, b *bench) {
 		t.Errorf("slice %+v, %v", sl, err)
 	}
 	b.wantAudit(t, "user", ana.ID, "user.create", "session.create", "session.create", "session.revoke", "session.reauthenticate", "session.revoke", "session.delete")
+}
+
+// wantMany holds a read of many sessions against a read of each.
+func wantMany(t *testing.T, many func(context.Context, [][32]byte, func(platform.Session, platform.Slice)) error,
+	one func(context.Context, [32]byte) (platform.Session, platform.Slice, error), valid, others [][32]byte) {
+	t.Helper()
+	type read struct {
+		ses   platform.Session
+		slice platform.Slice
+	}
+	got, want := make(map[[32]byte]read), make(map[[32]byte]read)
+	must(t, many(t.Context(), slices.Concat(others, valid), func(ses platform.Session, slice platform.Slice) { got[ses.TokenHash] = read{ses, slice} }))
+	for _, h := range valid {
+		ses, slice, err := one(t.Context(), h)
+		must(t, err)
+		want[h] = read{ses, slice}
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("read at once %+v\none by one %+v", got, want)
+	}
+	must(t, many(t.Context(), nil, func(platform.Session, platform.Slice) { t.Error("one of none") }))
 }
 
 // What was under way when access ended comes too late.
