@@ -37,11 +37,15 @@ func TestSMTP(t *testing.T) {
 }
 
 func TestSMTPRefuses(t *testing.T) {
-	for answer, code := range map[string]platform.ErrorCode{"550 no such mailbox": platform.ErrInvalid, "451 later": platform.ErrInternal} {
+	for answer, code := range map[string]platform.ErrorCode{
+		"550 5.1.1 no such mailbox": platform.ErrInvalid, "556 5.1.10 no mail here": platform.ErrInvalid,
+		"550 who knows": platform.ErrInternal, "554 5.7.1 relay denied": platform.ErrInternal, "553 5.1.8 bad sender": platform.ErrInternal,
+		"530 5.7.0 authenticate": platform.ErrInternal, "451 4.7.1 later": platform.ErrInternal, "450 4.1.2 unknown domain": platform.ErrInternal,
+	} {
 		srv := (&mailtest.SMTP{Refuse: answer}).Start(t)
 		s := &mail.SMTP{Host: "127.0.0.1", Port: srv.Port, TLS: mail.StartTLS, From: "crm@example.com", Config: srv.Trusted}
 		if err := s.Send(t.Context(), letter); platform.CodeOf(err) != code || !strings.Contains(err.Error(), answer[:3]) {
-			t.Errorf("refused recipient: %v", err)
+			t.Errorf("%s: %v, want code %s", answer, err, code)
 		}
 	}
 	srv := new(mailtest.SMTP).Start(t)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -24,6 +25,10 @@ const (
 // dialTimeout is for the connection and for each step of the conversation.
 const dialTimeout = 10 * time.Second
 
+// noSuchAddress has the codes of RFC 3463 and 7505 that blame the recipient's address for
+// good: mailbox, system, syntax, moved, no mail for the domain.
+var noSuchAddress = []string{"5.1.1", "5.1.2", "5.1.3", "5.1.6", "5.1.10"}
+
 // SMTP sends by a mail server. Fields without a remark are required.
 type SMTP struct {
 	Host     string
@@ -35,8 +40,8 @@ type SMTP struct {
 	Config   *tls.Config // for tests; nil: the system's certificates
 }
 
-// Send hands the mail over to the server. Returns an ErrInvalid if the server takes
-// none for this address, for good.
+// Send hands the mail over to the server. Returns an ErrInvalid if the server says that
+// there is no such address; what else it refuses may be the fault of either server.
 func (s *SMTP) Send(ctx context.Context, m platform.Mail) error {
 	msg, err := compose(s.From, m, domainOf(s.From))
 	if err != nil {
@@ -48,8 +53,8 @@ func (s *SMTP) Send(ctx context.Context, m platform.Mail) error {
 	}
 	if err := client.DialAndSendWithContext(ctx, msg); err != nil {
 		var failed *gomail.SendError
-		if errors.As(err, &failed) && failed.Reason == gomail.ErrSMTPRcptTo && failed.ErrorCode() >= 500 {
-			err = platform.Errorf(platform.ErrInvalid, "The address takes no mail").WithCause(err)
+		if errors.As(err, &failed) && failed.Reason == gomail.ErrSMTPRcptTo && slices.Contains(noSuchAddress, failed.EnhancedStatusCode()) {
+			err = platform.Errorf(platform.ErrInvalid, "There is no such address").WithCause(err)
 		}
 		return fmt.Errorf("mail %d: %w", m.ID, err)
 	}

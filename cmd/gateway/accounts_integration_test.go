@@ -224,3 +224,27 @@ func TestDeletionAcrossGateways(t *testing.T) {
 	shown(false)
 	b.mail(t, "ana@example.com", "stays")
 }
+
+// Who is at work does not wait for the database when the cache has had a session for a
+// minute. It takes most of that minute.
+func TestSessionsInUseAreReadAheadOfTime(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.addSlice(t)
+	p := b.start(t)
+	cookie, _ := p.signUp(t, "ana@example.com")
+	for begun := time.Now(); ; time.Sleep(time.Second) {
+		p.want(t, 200, "GET", "/api/whoami", cookie, "")
+		if p.metrics(t)[`gateway_session_cache_total{result="renewed"}`] > 0 {
+			break
+		}
+		if time.Since(begun) > 90*time.Second {
+			t.Fatal("no session was read ahead of time")
+		}
+	}
+	b.exec(t, `DELETE FROM gateway.sessions`)
+	until(t, "it ends like others", func() bool {
+		res, _ := p.call(t, "GET", "/auth/me", cookie, "")
+		return res.StatusCode == 401
+	})
+}

@@ -79,7 +79,7 @@ type Sessions struct {
 type cacheEntry struct {
 	identity *Identity
 	until    time.Time
-	used     atomic.Bool // since it was remembered
+	used     atomic.Bool // since it was remembered, by others than who had it read
 }
 
 // NewSessions returns an authenticator that remembers nothing until Resume.
@@ -262,34 +262,60 @@ func (s *Sessions) Run(ctx context.Context, log *slog.Logger) {
 }
 
 func (s *Sessions) renew(ctx context.Context) error {
-	due := s.due()
-	for batch := range slices.Chunk(slices.Collect(maps.Keys(due)), renewBatch) {
-		if err := s.renewThese(ctx, batch, due); err != nil {
+	due, over := s.due()
+	for batch := range slices.Chunk(over, renewBatch) {
+		s.forgetThese(batch)
+	}
+	for batch := range slices.Chunk(due, renewBatch) {
+		if err := s.renewThese(ctx, batch); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// due returns the entries in use that are soon forgotten.
-func (s *Sessions) due() map[[32]byte]*cacheEntry {
+// keyedEntry is an entry as it was found.
+type keyedEntry struct {
+	hash  [32]byte
+	entry *cacheEntry
+}
+
+// due returns the entries in use that are soon over, and those that are.
+func (s *Sessions) due() (due, over []keyedEntry) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	due, now := make(map[[32]byte]*cacheEntry), s.now()
+	now := s.now()
 	for hash, e := range s.entries {
-		if left := e.until.Sub(now); left > 0 && left < renewBefore && e.used.Load() {
-			due[hash] = e
+		switch left := e.until.Sub(now); {
+		case left <= 0:
+			over = append(over, keyedEntry{hash, e})
+		case left < renewBefore && e.used.Load():
+			due = append(due, keyedEntry{hash, e})
 		}
 	}
-	return due
+	return due, over
+}
+
+func (s *Sessions) forgetThese(batch []keyedEntry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range batch {
+		if s.entries[k.hash] == k.entry {
+			s.forget(k.hash, k.entry.identity.User.ID)
+		}
+	}
 }
 
 // renewThese leaves alone whatever was read or invalidated meanwhile.
-func (s *Sessions) renewThese(ctx context.Context, hashes [][32]byte, due map[[32]byte]*cacheEntry) error {
+func (s *Sessions) renewThese(ctx context.Context, batch []keyedEntry) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	until := s.now().Add(cacheTTL)
-	fresh := make(map[[32]byte]*Identity, len(hashes))
+	hashes := make([][32]byte, len(batch))
+	for i, k := range batch {
+		hashes[i] = k.hash
+	}
+	fresh := make(map[[32]byte]*Identity, len(batch))
 	err := s.store.Sessions(ctx, hashes, func(ses platform.Session, slice platform.Slice) {
 		fresh[ses.TokenHash] = s.identify(ses, slice)
 	})
@@ -298,13 +324,14 @@ func (s *Sessions) renewThese(ctx context.Context, hashes [][32]byte, due map[[3
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, hash := range hashes {
-		switch id := fresh[hash]; {
-		case s.entries[hash] != due[hash]:
+	for _, k := range batch {
+		switch id := fresh[k.hash]; {
+		case s.entries[k.hash] != k.entry:
 		case id == nil:
-			s.forget(hash, due[hash].identity.User.ID)
+			s.forget(k.hash, k.entry.identity.User.ID)
 		default:
-			s.entries[hash] = &cacheEntry{identity: id, until: until}
+			// Not in use yet: it is read ahead once more only if somebody comes.
+			s.entries[k.hash] = &cacheEntry{identity: id, until: until}
 			s.renewed.Inc()
 		}
 	}

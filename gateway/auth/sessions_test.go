@@ -180,6 +180,59 @@ func TestSessionsInUseAreReadAheadOfTime(t *testing.T) {
 	b.wantCode(t, "read ahead of time", platform.ErrUnauthenticated)
 }
 
+// Nobody who left is kept logged in by it, and who stays is noted as using the session.
+func TestReadAheadFollowsUse(t *testing.T) {
+	b := setupSessions(t)
+	ses := b.store.table[b.hash]
+	ses.LastSeenAt = b.clock.Add(-time.Hour)
+	b.store.table[b.hash] = ses
+	b.Resume()
+	b.wantCode(t, "first", "")
+	b.TakeSeen()
+	b.wantCode(t, "in use", "")
+	for range 120 {
+		b.clock = b.clock.Add(renewEvery)
+		if err := b.renew(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.wantReads(t, "used once since the first", 2)
+	if seen := b.TakeSeen(); len(seen) != 1 || seen[0] != b.hash {
+		t.Errorf("seen %x", seen)
+	}
+	if len(b.entries) != 0 || len(b.byUser) != 0 {
+		t.Errorf("left: %v %v", b.entries, b.byUser)
+	}
+}
+
+// All that are due are read, and belong to their users as before.
+func TestReadAheadOfMany(t *testing.T) {
+	b := setupSessions(t)
+	b.Resume()
+	const n = renewBatch + 1
+	for i := range n {
+		hash := [32]byte{1, byte(i), byte(i >> 8)}
+		b.store.table[hash] = platform.Session{TokenHash: hash, User: platform.User{ID: "ben"}, ExpiresAt: b.clock.Add(time.Hour)}
+		for range 2 {
+			if _, err := b.Lookup(t.Context(), hash); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	b.clock = b.clock.Add(cacheTTL - renewEvery)
+	if err := b.renew(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.wantReads(t, "ahead of time", 2*n)
+	if due, over := b.due(); len(due)+len(over) > 0 || len(b.entries) != n {
+		t.Errorf("%d due, %d over, of %d", len(due), len(over), len(b.entries))
+	}
+	b.InvalidateUser("ben")
+	if len(b.entries) != 0 || len(b.byUser) != 0 {
+		t.Errorf("left: %d of %d users", len(b.entries), len(b.byUser))
+	}
+}
+
 // What changes while sessions are read ahead of time is not overwritten by what was read.
 func TestReadAheadThatAChangeOvertakes(t *testing.T) {
 	for name, change := range map[string]func(b *sessionsBundle){
@@ -187,6 +240,10 @@ func TestReadAheadThatAChangeOvertakes(t *testing.T) {
 		"user changed":  func(b *sessionsBundle) { b.InvalidateUser("ana") },
 		"reconnected":   func(b *sessionsBundle) { b.Suspend(); b.Resume() },
 		"not told":      func(b *sessionsBundle) { b.Suspend() },
+		"ended, and read again": func(b *sessionsBundle) {
+			b.Invalidate(b.hash)
+			b.remember(&Identity{Session: b.hash, User: platform.User{ID: "ana", Blocked: true}, ExpiresAt: b.clock.Add(time.Hour)}, b.epoch)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := setupSessions(t)
@@ -205,7 +262,11 @@ func TestReadAheadThatAChangeOvertakes(t *testing.T) {
 				t.Error(err)
 			}
 			b.store.gate = nil
-			b.wantCode(t, "after", platform.ErrUnauthenticated)
+			want := platform.ErrUnauthenticated
+			if name == "ended, and read again" {
+				want = platform.ErrForbidden // as it was read
+			}
+			b.wantCode(t, "after", want)
 		})
 	}
 }

@@ -159,7 +159,7 @@ func (w *Worker) send(ctx context.Context, m platform.QueuedMail) {
 	// The address is a person's: it is in the database, not in the log.
 	attrs := []any{"mail_id", m.ID, "kind", m.Kind, "attempt", m.Attempts, "result", result}
 	if err != nil {
-		w.log.Warn("mail", append(attrs, "error", without(m.Recipient, err.Error()))...)
+		w.log.Warn("mail", append(attrs, "error", address.ReplaceAllString(err.Error(), "(an address)"))...)
 	} else {
 		w.log.Info("mail", attrs...)
 	}
@@ -168,10 +168,8 @@ func (w *Worker) send(ctx context.Context, m platform.QueuedMail) {
 	}
 }
 
-// without leaves an address out of what a mail server said.
-func without(address, said string) string {
-	return regexp.MustCompile(`(?i)`+regexp.QuoteMeta(address)).ReplaceAllLiteralString(said, "(the recipient)")
-}
+// address is what is left out of the log of what mail servers say.
+var address = regexp.MustCompile(`[^\s<>"]+@[^\s<>"]+`)
 
 var errMoot = platform.Errorf(platform.ErrNotFound, "The mail has no point any more.")
 

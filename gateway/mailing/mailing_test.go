@@ -86,6 +86,8 @@ func (q *fakeQueue) MailFailed(_ context.Context, id int64, failure string, agai
 	return nil
 }
 
+func (q *fakeQueue) claimed() int { q.mu.Lock(); defer q.mu.Unlock(); return len(q.next) }
+
 func (q *fakeQueue) how(id int64) string { q.mu.Lock(); defer q.mu.Unlock(); return q.ended[id] }
 
 type fakeMailer struct {
@@ -105,6 +107,8 @@ func (f *fakeMailer) Send(_ context.Context, m platform.Mail) error {
 	f.sent = append(f.sent, m)
 	return nil
 }
+
+func (f *fakeMailer) tried() int { f.mu.Lock(); defer f.mu.Unlock(); return f.tries }
 
 func run(t *testing.T, q *fakeQueue, m Mailer) (w *Worker, stop func()) {
 	t.Helper()
@@ -136,7 +140,7 @@ func TestMailsAreSentOnceWithATokenOfTheirOwn(t *testing.T) {
 		w, stop := run(t, q, m)
 		w.Wake()
 		synctest.Wait()
-		if len(m.sent) > 0 || len(q.next) > 0 {
+		if m.tried() > 0 || q.claimed() > 0 {
 			t.Error("who asks for many mails at once finds the database busy with the first")
 		}
 		time.Sleep(24 * time.Hour)
@@ -188,7 +192,7 @@ func TestMailsAreTriedAgain(t *testing.T) {
 func TestRefusedMails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newFakeQueue(platform.QueuedMail{Kind: platform.MailResetPassword, Recipient: "ana@example.com"})
-		m := &fakeMailer{fails: 1000, why: platform.Errorf(platform.ErrInvalid, "550 <Ana@example.com>: no such mailbox")}
+		m := &fakeMailer{fails: 1000, why: platform.Errorf(platform.ErrInvalid, "550 <Ana@example.com>, now at ana.b@example.net: no such mailbox")}
 		var log bytes.Buffer
 		w, stop := runLogging(t, q, m, slog.New(slog.NewTextHandler(&log, nil)))
 		time.Sleep(48 * time.Hour)
@@ -199,7 +203,7 @@ func TestRefusedMails(t *testing.T) {
 		if n := testutil.ToFloat64(w.results.WithLabelValues("refused")); n != 1 {
 			t.Errorf("counted %v times", n)
 		}
-		if got := log.String(); strings.Contains(strings.ToLower(got), "ana@") || !strings.Contains(got, "550 <(the recipient)>: no such mailbox") {
+		if got := log.String(); strings.Contains(got, "example") || !strings.Contains(got, "550 <(an address)>, now at (an address) no such mailbox") {
 			t.Errorf("log %s", got)
 		}
 	})

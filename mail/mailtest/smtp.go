@@ -17,7 +17,7 @@ import (
 // SMTP is a server as strict as a test needs. It authenticates over TLS only.
 type SMTP struct {
 	Implicit bool        // TLS from the first byte; otherwise STARTTLS
-	Refuse   string      // answers every recipient with this, such as "550 no such mailbox"
+	Refuse   string      // answers every recipient with this, such as "550 5.1.1 no such mailbox"
 	Trusted  *tls.Config // of a client that trusts it
 	Port     int         // on 127.0.0.1
 	Mails    chan string // header and body of each that was taken
@@ -71,9 +71,9 @@ func (s *SMTP) serve(conn net.Conn) {
 		}
 		switch verb := strings.ToUpper(strings.Fields(line + " x")[0]); {
 		case verb == "EHLO" && !secure:
-			fmt.Fprint(conn, "250-test\r\n250 STARTTLS\r\n")
+			fmt.Fprint(conn, "250-test\r\n250-ENHANCEDSTATUSCODES\r\n250 STARTTLS\r\n")
 		case verb == "EHLO":
-			fmt.Fprint(conn, "250-test\r\n250 AUTH PLAIN\r\n")
+			fmt.Fprint(conn, "250-test\r\n250-ENHANCEDSTATUSCODES\r\n250 AUTH PLAIN\r\n")
 		case verb == "STARTTLS":
 			fmt.Fprint(conn, "220 go on\r\n")
 			conn, secure = tls.Server(conn, s.config), true
