@@ -85,8 +85,8 @@ func (s *GatewayStore) DeleteAPIToken(ctx context.Context, userID, id string, by
 	return hash, nil
 }
 
-// selectTokenSession ends with what the hash of the token is compared with, $1.
-const selectTokenSession = `
+// selectAPISession ends with what the hash of the token is compared with, $1.
+const selectAPISession = `
 	SELECT t.token_hash, u.id::text, u.email, u.email_verified_at IS NOT NULL, u.role, u.created_at, u.blocked_at IS NOT NULL,
 		t.id::text, t.scope, t.created_at, coalesce(t.last_used_at, t.created_at - $2::interval), t.expires_at,
 		sl.number, sl.state, sl.generation
@@ -95,7 +95,7 @@ const selectTokenSession = `
 	LEFT JOIN gateway.slices sl ON sl.user_id = u.id AND sl.state <> 'gone'
 	WHERE t.expires_at > now() AND t.token_hash = `
 
-func scanTokenSession(row pgx.Row) (ses platform.Session, _ platform.Slice, err error) {
+func scanAPISession(row pgx.Row) (ses platform.Session, _ platform.Slice, err error) {
 	var hash []byte
 	var number *int
 	var state *platform.SliceState
@@ -113,7 +113,7 @@ func scanTokenSession(row pgx.Row) (ses platform.Session, _ platform.Slice, err 
 // APITokenSession returns a token that has not expired in the shape of a
 // session, and its user's slice. Returns ErrNotFound if there is no such token.
 func (s *GatewayStore) APITokenSession(ctx context.Context, tokenHash [32]byte) (platform.Session, platform.Slice, error) {
-	ses, sl, err := scanTokenSession(s.db.QueryRow(ctx, selectTokenSession+`$1`, tokenHash[:], platform.SessionSeenEvery))
+	ses, sl, err := scanAPISession(s.db.QueryRow(ctx, selectAPISession+`$1`, tokenHash[:], platform.SessionSeenEvery))
 	if err != nil {
 		return platform.Session{}, platform.Slice{}, fmt.Errorf("token: %w", notFound(err, "There is no such token."))
 	}
@@ -122,6 +122,6 @@ func (s *GatewayStore) APITokenSession(ctx context.Context, tokenHash [32]byte) 
 
 // APITokenSessions gives each those of the tokens that have not expired.
 func (s *GatewayStore) APITokenSessions(ctx context.Context, tokenHashes [][32]byte, each func(platform.Session, platform.Slice)) error {
-	rows, err := s.db.Query(ctx, selectTokenSession+`ANY($1)`, byteKeys(tokenHashes), platform.SessionSeenEvery)
-	return eachSession(rows, err, scanTokenSession, each)
+	rows, err := s.db.Query(ctx, selectAPISession+`ANY($1)`, byteKeys(tokenHashes), platform.SessionSeenEvery)
+	return eachSession(rows, err, scanAPISession, each)
 }

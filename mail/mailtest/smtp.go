@@ -36,7 +36,7 @@ func (s *SMTP) Start(t testing.TB) *SMTP {
 	s.config = &tls.Config{Certificates: web.TLS.Certificates, MinVersion: tls.VersionTLS12}
 	s.Trusted = &tls.Config{RootCAs: pool, ServerName: "example.com", MinVersion: tls.VersionTLS12}
 	s.Mails, s.LogIns = make(chan string, 20), make(chan string, 20)
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,9 @@ func (s *SMTP) Start(t testing.TB) *SMTP {
 // serve has one conversation.
 func (s *SMTP) serve(conn net.Conn) {
 	defer func() { conn.Close() }()
-	conn.SetDeadline(time.Now().Add(10 * time.Second))
+	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		return
+	}
 	secure := s.Implicit
 	if secure {
 		conn = tls.Server(conn, s.config)
