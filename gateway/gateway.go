@@ -205,8 +205,7 @@ func (g *Gateway) Run(ctx context.Context, ln net.Listener) error {
 	wg.Go(func() { g.mails.Run(background) })
 	wg.Go(func() { g.expire(background) })
 	wg.Go(func() { g.noteSeen(background) })
-	wg.Go(func() { g.sessions.Run(background, g.Log) })
-	wg.Go(func() { g.tokens.Run(background, g.Log) })
+	wg.Go(func() { g.renewSessions(background) })
 	wg.Go(func() { g.closeOver(background) })
 
 	srv, clients := g.newServer(ln)

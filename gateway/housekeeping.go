@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/auth"
 )
 
 // every calls f now and then until ctx is done.
@@ -62,6 +63,17 @@ func (g *Gateway) deleteDueUsers(ctx context.Context) {
 		g.userChanged(id, platform.UserDeleted)
 		g.mails.Wake()
 	}
+}
+
+// renewSessions keeps those in use in the cache.
+func (g *Gateway) renewSessions(ctx context.Context) {
+	every(ctx, auth.RenewEvery, func() {
+		for _, s := range []*auth.Sessions{g.sessions, g.tokens} {
+			if err := s.Renew(ctx); err != nil && ctx.Err() == nil {
+				g.Log.Warn("sessions in use were not read ahead of time", "error", err)
+			}
+		}
+	})
 }
 
 // noteSeen writes down which sessions are in use: a session that nobody uses

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"log/slog"
 	"maps"
 	"net/http"
 	"slices"
@@ -19,14 +18,16 @@ import (
 	"ipnoelp.io/platform/gateway/request"
 )
 
+// RenewEvery is between two calls of Sessions.Renew.
+const RenewEvery = 5 * time.Second
+
 const (
 	cacheTTL     = time.Minute     // bounds the harm of a notification that never came
 	cacheEntries = 65_536          // sessions remembered, about 0.5 KiB each
 	loadTimeout  = 5 * time.Second // for one read from the database
 
-	renewEvery  = 5 * time.Second
-	renewBefore = 15 * time.Second // of the end of cacheTTL: three times renewEvery, for two that fail
-	renewBatch  = 500              // sessions read by one statement
+	renewBefore = 3 * RenewEvery // of the end of cacheTTL: two may fail
+	renewBatch  = 500            // sessions read by one statement
 )
 
 // Identity is who sends a request, and the slice that serves them. It is
@@ -244,24 +245,10 @@ func (s *Sessions) remember(id *Identity, epoch uint64) {
 	of[id.Session] = true
 }
 
-// Run reads the sessions that are in use again before they are forgotten, many at once:
-// nobody who is at work waits for the database every minute. It ends with ctx.
-func (s *Sessions) Run(ctx context.Context, log *slog.Logger) {
-	tick := time.NewTicker(renewEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			if err := s.renew(ctx); err != nil && ctx.Err() == nil {
-				log.Warn("sessions in use were not read ahead of time", "error", err)
-			}
-		}
-	}
-}
-
-func (s *Sessions) renew(ctx context.Context) error {
+// Renew reads the sessions that are in use again before they are forgotten, many at once:
+// nobody who is at work waits for the database every minute. It is called at each
+// RenewEvery.
+func (s *Sessions) Renew(ctx context.Context) error {
 	due, over := s.due()
 	for batch := range slices.Chunk(over, renewBatch) {
 		s.forgetThese(batch)

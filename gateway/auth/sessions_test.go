@@ -149,7 +149,7 @@ func TestSessionsInUseAreReadAheadOfTime(t *testing.T) {
 	}
 	renew := func() {
 		t.Helper()
-		if err := b.renew(t.Context()); err != nil {
+		if err := b.Renew(t.Context()); err != nil {
 			t.Error(err)
 		}
 	}
@@ -159,7 +159,7 @@ func TestSessionsInUseAreReadAheadOfTime(t *testing.T) {
 	b.wantReads(t, "not due yet", 2)
 	b.store.slice.Number = 8
 	for range 3 {
-		b.clock = b.clock.Add(renewEvery)
+		b.clock = b.clock.Add(RenewEvery)
 		renew()
 		b.wantReads(t, "one is in use", 3)
 	}
@@ -191,8 +191,8 @@ func TestReadAheadFollowsUse(t *testing.T) {
 	b.TakeSeen()
 	b.wantCode(t, "in use", "")
 	for range 120 {
-		b.clock = b.clock.Add(renewEvery)
-		if err := b.renew(t.Context()); err != nil {
+		b.clock = b.clock.Add(RenewEvery)
+		if err := b.Renew(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -219,8 +219,8 @@ func TestReadAheadOfMany(t *testing.T) {
 			}
 		}
 	}
-	b.clock = b.clock.Add(cacheTTL - renewEvery)
-	if err := b.renew(t.Context()); err != nil {
+	b.clock = b.clock.Add(cacheTTL - RenewEvery)
+	if err := b.Renew(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	b.wantReads(t, "ahead of time", 2*n)
@@ -250,10 +250,10 @@ func TestReadAheadThatAChangeOvertakes(t *testing.T) {
 			b.Resume()
 			b.wantCode(t, "first", "")
 			b.wantCode(t, "in use", "")
-			b.clock = b.clock.Add(cacheTTL - renewEvery)
+			b.clock = b.clock.Add(cacheTTL - RenewEvery)
 			b.store.gate = make(chan struct{})
 			done := make(chan error, 1)
-			go func() { done <- b.renew(t.Context()) }()
+			go func() { done <- b.Renew(t.Context()) }()
 			<-b.store.begun
 			b.store.remove(b.hash)
 			change(b)
@@ -277,13 +277,13 @@ func TestReadAheadFails(t *testing.T) {
 	b.Resume()
 	b.wantCode(t, "first", "")
 	b.wantCode(t, "in use", "")
-	b.clock = b.clock.Add(cacheTTL - renewEvery)
+	b.clock = b.clock.Add(cacheTTL - RenewEvery)
 	b.store.err = errors.New("connection refused")
-	if b.renew(t.Context()) == nil {
+	if b.Renew(t.Context()) == nil {
 		t.Error("renewed")
 	}
 	b.wantCode(t, "remembered", "")
-	b.clock = b.clock.Add(renewEvery)
+	b.clock = b.clock.Add(RenewEvery)
 	b.wantCode(t, "not any more", platform.ErrUnavailable)
 }
 
