@@ -19,7 +19,7 @@ import (
 // forward sends a request to the user's slice, and the answer back. It keeps to
 // what httputil.ReverseProxy does, but for the copies by which that leaves the
 // client's request as it was: nobody asks for its headers afterwards.
-func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, id *auth.Identity) {
+func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, id *auth.Identity, count *sliceCount) {
 	if r.Body != nil {
 		// A transport may still read when the answer is over; this ends it.
 		defer r.Body.Close()
@@ -33,7 +33,7 @@ func (p *Proxy) forward(w http.ResponseWriter, r *http.Request, id *auth.Identit
 	r.Host = p.PublicURL.Host
 	fields := p.identify(id, info)
 	interim := interimAnswers{w: w}
-	res, err := p.slices.send(id.Slice.Number, &upstream.Request{Request: r, Fields: fields[:], Interim: interim.pass})
+	res, err := p.slices.send(id.Slice.Number, count, &upstream.Request{Request: r, Fields: fields[:], Interim: interim.pass})
 	interim.end()
 	if err == nil && res.StatusCode == http.StatusSwitchingProtocols {
 		err = errNotAgreed

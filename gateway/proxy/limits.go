@@ -20,7 +20,6 @@ const (
 	breakerFailures = 5               // in a row: then a slice is left alone
 	breakerPause    = 2 * time.Second // before one request may try again
 	forgetAfter     = time.Minute     // without a request, once there is nothing to remember
-	forgetEvery     = 4096            // requests between two looks for what to forget
 )
 
 // outcome of a request on the way to its slice.
@@ -38,11 +37,12 @@ type limits struct {
 	Limits
 	now func() time.Time
 
-	mu      sync.Mutex
-	slices  map[int]*sliceCount // guarded by mu, and so are its fields
-	entered int                 // guarded by mu; since the last look
+	mu     sync.Mutex
+	slices map[int]*sliceCount // guarded by mu, and so are its fields
+	looked time.Time           // guarded by mu; for what to forget
 }
 
+// sliceCount is not forgotten while a request is under way.
 type sliceCount struct {
 	requests int // under way
 	tokens   float64
@@ -60,48 +60,47 @@ var errTooManyAtOnce = platform.Errorf(platform.ErrTooMany, "Too many requests a
 // enter admits a request to a slice, which must leave in the end. Returns
 // ErrTooMany above the limits, then with the seconds after which it makes
 // sense to try again.
-func (l *limits) enter(number int) (retryAfter int, err error) {
+func (l *limits) enter(number int) (c *sliceCount, retryAfter int, err error) {
 	now := l.now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.entered++; l.entered >= forgetEvery {
+	if now.Sub(l.looked) >= forgetAfter {
 		l.forget(now)
 	}
-	c := l.slices[number]
+	c = l.slices[number]
 	if c == nil {
 		c = &sliceCount{tokens: float64(l.Burst), at: now}
 		l.slices[number] = c
 	}
 	if c.requests >= l.Requests {
-		return 1, errTooManyAtOnce
+		return nil, 1, errTooManyAtOnce
 	}
 	c.tokens = min(float64(l.Burst), c.tokens+now.Sub(c.at).Seconds()*l.Rate)
 	c.at = now
 	if c.tokens < 1 {
 		seconds := int(math.Ceil((1 - c.tokens) / l.Rate))
-		return seconds, platform.Errorf(platform.ErrTooMany, "Too many requests in a short time. Try again in a moment.")
+		return nil, seconds, platform.Errorf(platform.ErrTooMany, "Too many requests in a short time. Try again in a moment.")
 	}
 	c.tokens--
 	c.requests++
-	return 0, nil
+	return c, 0, nil
 }
 
 // leave ends what enter admitted.
-func (l *limits) leave(number int) {
+func (l *limits) leave(c *sliceCount) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.slices[number].requests--
+	c.requests--
 }
 
 var errFailing = platform.Errorf(platform.ErrUnavailable, "Your workspace does not answer at the moment. It is looked after; try again in a few seconds.")
 
 // allow returns ErrUnavailable for a slice that failed several times in a row.
 // Now and then it lets one request through, to see.
-func (l *limits) allow(number int) error {
+func (l *limits) allow(c *sliceCount) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.slices[number]
-	if c == nil || c.failures < breakerFailures {
+	if c.failures < breakerFailures {
 		return nil
 	}
 	now := l.now()
@@ -113,27 +112,24 @@ func (l *limits) allow(number int) error {
 }
 
 // learn says what came of a request that was allowed.
-func (l *limits) learn(number int, o outcome) {
+func (l *limits) learn(c *sliceCount, o outcome) {
 	if o == outcomeUnknown {
 		return
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := l.slices[number]
-	switch {
-	case c == nil:
-	case o == outcomeAnswered:
+	if o == outcomeAnswered {
 		c.failures = 0
-	default:
-		if c.failures++; c.failures == breakerFailures {
-			c.until = l.now().Add(breakerPause)
-		}
+		return
+	}
+	if c.failures++; c.failures == breakerFailures {
+		c.until = l.now().Add(breakerPause)
 	}
 }
 
 // forget drops the slices that are as if they were new. The caller holds mu.
 func (l *limits) forget(now time.Time) {
-	l.entered = 0
+	l.looked = now
 	for number, c := range l.slices {
 		full := c.tokens+now.Sub(c.at).Seconds()*l.Rate >= float64(l.Burst)
 		if c.requests == 0 && full && now.Sub(c.at) > forgetAfter {

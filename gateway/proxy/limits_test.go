@@ -52,14 +52,14 @@ func TestRate(t *testing.T) {
 	l := newLimits(Limits{Requests: 10, Rate: 2, Burst: 3})
 	l.now = func() time.Time { return now }
 	take := func() bool {
-		seconds, err := l.enter(7)
+		c, seconds, err := l.enter(7)
 		if err != nil {
 			if platform.CodeOf(err) != platform.ErrTooMany || seconds != 1 {
 				t.Errorf("%v after %d s", err, seconds)
 			}
 			return false
 		}
-		l.leave(7)
+		l.leave(c)
 		return true
 	}
 	for i := range 3 {
@@ -94,18 +94,21 @@ func TestLimitsForget(t *testing.T) {
 	l := newLimits(Limits{Requests: 10, Rate: 1, Burst: 10})
 	l.now = func() time.Time { return now }
 	for n := range 1000 {
-		if _, err := l.enter(n); err != nil {
+		c, _, err := l.enter(n)
+		if err != nil {
 			t.Fatal(err)
 		}
 		if n != 500 {
-			l.leave(n)
+			l.leave(c)
 		}
 	}
-	now = now.Add(time.Hour)
-	for range forgetEvery {
-		if _, err := l.enter(2000); err == nil {
-			l.leave(2000)
-		}
+	now = now.Add(forgetAfter)
+	if _, _, err := l.enter(2000); err != nil || len(l.slices) != 1001 {
+		t.Errorf("%d slices are remembered, %v; want all for a minute", len(l.slices), err)
+	}
+	now = now.Add(forgetAfter)
+	if _, _, err := l.enter(2000); err != nil {
+		t.Error(err)
 	}
 	if n := len(l.slices); n != 2 {
 		t.Errorf("%d slices are remembered, want the busy one and the current one", n)
@@ -118,35 +121,40 @@ func TestBreaker(t *testing.T) {
 	now := time.Now()
 	l := newLimits(Limits{Requests: 10, Rate: 1000, Burst: 1000})
 	l.now = func() time.Time { return now }
-	if _, err := l.enter(7); err != nil {
+	seven, _, err := l.enter(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	eight, _, err := l.enter(8)
+	if err != nil {
 		t.Fatal(err)
 	}
 	for range breakerFailures {
-		if err := l.allow(7); err != nil {
+		if err := l.allow(seven); err != nil {
 			t.Fatal(err)
 		}
-		l.learn(7, outcomeFailed)
+		l.learn(seven, outcomeFailed)
 	}
-	if err := l.allow(7); !errors.Is(err, errFailing) {
+	if err := l.allow(seven); !errors.Is(err, errFailing) {
 		t.Fatalf("after the failures: %v", err)
 	}
-	if err := l.allow(8); err != nil {
+	if err := l.allow(eight); err != nil {
 		t.Errorf("another slice: %v", err)
 	}
 	now = now.Add(breakerPause)
-	if l.allow(7) != nil || l.allow(7) == nil {
+	if l.allow(seven) != nil || l.allow(seven) == nil {
 		t.Error("not exactly one probe")
 	}
-	l.learn(7, outcomeFailed)
-	if l.allow(7) == nil {
+	l.learn(seven, outcomeFailed)
+	if l.allow(seven) == nil {
 		t.Error("allowed after a probe that failed")
 	}
 	now = now.Add(breakerPause)
-	if err := l.allow(7); err != nil {
+	if err := l.allow(seven); err != nil {
 		t.Error(err)
 	}
-	l.learn(7, outcomeAnswered)
-	if l.allow(7) != nil || l.failing() != 0 {
+	l.learn(seven, outcomeAnswered)
+	if l.allow(seven) != nil || l.failing() != 0 {
 		t.Error("still left alone after an answer")
 	}
 }

@@ -90,15 +90,15 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.fail(w, r, err)
 		return
 	}
-	number := id.Slice.Number
-	if seconds, err := p.limits.enter(number); err != nil {
+	count, seconds, err := p.limits.enter(id.Slice.Number)
+	if err != nil {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds))
 		p.fail(w, r, err)
 		return
 	}
-	defer p.limits.leave(number)
+	defer p.limits.leave(count)
 	if isWebSocket(r) {
-		p.serveWebSocket(w, r, id)
+		p.serveWebSocket(w, r, id, count)
 		return
 	}
 	r.Header.Del("Upgrade") // no other protocol is relayed
@@ -109,7 +109,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Body != nil && r.Body != http.NoBody {
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 	}
-	p.forward(w, r, id)
+	p.forward(w, r, id, count)
 }
 
 // admit decides whether a request may go to a slice, and to whose.

@@ -122,12 +122,12 @@ type sliceTransport struct {
 
 // send sends a request to the slice, and returns once the header of the answer
 // has come.
-func (t *sliceTransport) send(number int, req *upstream.Request) (res *http.Response, err error) {
+func (t *sliceTransport) send(number int, count *sliceCount, req *upstream.Request) (res *http.Response, err error) {
 	body, err := newReplayBody(req.Request)
 	if err != nil {
 		return nil, err
 	}
-	err = t.locate(req.Context(), number, body.replayable, func(addr string) (wrong string, err error) {
+	err = t.locate(req.Context(), number, count, body.replayable, func(addr string) (wrong string, err error) {
 		out, attempt := *req, body.attempt()
 		out.Addr = addr
 		if attempt != nil {
@@ -148,8 +148,8 @@ func (t *sliceTransport) send(number int, req *upstream.Request) (res *http.Resp
 
 // upgrade is send for a request that asks for another protocol; see
 // upstream.Transport.Upgrade.
-func (t *sliceTransport) upgrade(number int, req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
-	err = t.locate(req.Context(), number, func() bool { return true }, func(addr string) (wrong string, err error) {
+func (t *sliceTransport) upgrade(number int, count *sliceCount, req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
+	err = t.locate(req.Context(), number, count, func() bool { return true }, func(addr string) (wrong string, err error) {
 		res, nc, early, err = t.quick.Upgrade(addr, req) //nolint:bodyclose // the caller's, or judge's
 		return judge(req.Context(), res, err)
 	})
@@ -162,12 +162,12 @@ func (t *sliceTransport) upgrade(number int, req *http.Request) (res *http.Respo
 // locate calls try with the address of the slice, and once more
 // with another one if the first proved wrong: then nothing of the request was
 // used there. What comes of it counts for the slice's breaker.
-func (t *sliceTransport) locate(ctx context.Context, number int, replayable func() bool, try func(addr string) (wrong string, err error)) error {
-	if err := t.limits.allow(number); err != nil {
+func (t *sliceTransport) locate(ctx context.Context, number int, count *sliceCount, replayable func() bool, try func(addr string) (wrong string, err error)) error {
+	if err := t.limits.allow(count); err != nil {
 		return err
 	}
 	outcome := outcomeUnknown
-	defer func() { t.limits.learn(number, outcome) }()
+	defer func() { t.limits.learn(count, outcome) }()
 	addr, err := t.resolver.Resolve(ctx, number)
 	if err != nil {
 		return err

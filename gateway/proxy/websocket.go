@@ -20,7 +20,7 @@ var (
 
 // serveWebSocket asks the slice for a WebSocket and, if it agrees, leaves a
 // relay behind that outlives the handler: nothing of the request is kept.
-func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.Identity) {
+func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.Identity, count *sliceCount) {
 	var err error
 	if id.Scope == "" {
 		err = p.Origins.CheckWebSocket(r)
@@ -45,15 +45,15 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 		p.fail(w, r, err)
 		return
 	}
-	if !p.openSocket(w, r, id, closing, remove) {
+	if !p.openSocket(w, r, id, count, closing, remove) {
 		remove()
 	}
 }
 
 // openSocket reports whether a relay runs now, which calls ended in the end.
-func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Identity, closing *closer, ended func()) bool {
+func (p *Proxy) openSocket(w http.ResponseWriter, r *http.Request, id *auth.Identity, count *sliceCount, closing *closer, ended func()) bool {
 	out := p.handshake(r, id)
-	res, slice, early, err := p.slices.upgrade(id.Slice.Number, out)
+	res, slice, early, err := p.slices.upgrade(id.Slice.Number, count, out)
 	if err == nil {
 		err = p.checkAnswer(res, id)
 	}

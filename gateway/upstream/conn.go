@@ -32,8 +32,9 @@ type conn struct {
 	raw  syscall.RawConn
 	idle time.Time
 
-	*buffers           // nil while idle
-	older, newer *conn // while idle, in the pool
+	*buffers               // nil while idle
+	older, newer *conn     // while idle, in the pool
+	host         *poolHost // where it was idle last; nil if it never was
 
 	headerLimit int
 	left        int // bytes that may still be read; counts down while a header is read

@@ -15,17 +15,24 @@ type pool struct {
 	timeout        time.Duration
 
 	mu     sync.Mutex
-	closed bool               // guarded by mu
-	hosts  map[string][]*conn // guarded by mu; by address, the latest used last
-	count  int                // guarded by mu; of all hosts
-	sweep  *time.Timer        // guarded by mu; nil while nothing is idle
+	closed bool                 // guarded by mu
+	hosts  map[string]*poolHost // guarded by mu; by address
+	count  int                  // guarded by mu; of all hosts
+	sweep  *time.Timer          // guarded by mu; nil while nothing is idle
 
 	oldest, latest *conn // guarded by mu, and so are the links between them
 }
 
+// poolHost is what is idle for one address. Connections point to theirs: to put
+// one back takes no look into the map.
+type poolHost struct {
+	idle    []*conn // guarded by pool.mu; the latest used last
+	dropped bool    // guarded by pool.mu; it is not in the map any more
+}
+
 func (p *pool) init(perHost, total int, timeout time.Duration) {
 	p.perHost, p.total, p.timeout = perHost, total, timeout
-	p.hosts = make(map[string][]*conn)
+	p.hosts = make(map[string]*poolHost)
 }
 
 // take returns the connection to addr that was used last, nil if there is none.
@@ -45,13 +52,14 @@ func (p *pool) take(addr string) *conn {
 func (p *pool) pop(addr string) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	of := p.hosts[addr]
-	if len(of) == 0 {
+	h := p.hosts[addr]
+	if h == nil || len(h.idle) == 0 {
 		return nil
 	}
-	c := of[len(of)-1]
-	of[len(of)-1] = nil
-	p.hosts[addr] = of[:len(of)-1]
+	last := len(h.idle) - 1
+	c := h.idle[last]
+	h.idle[last] = nil
+	h.idle = h.idle[:last]
 	p.unlink(c)
 	return c
 }
@@ -68,19 +76,41 @@ func (p *pool) put(c *conn) {
 func (p *pool) add(c *conn) (left *conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.closed || len(p.hosts[c.addr]) >= p.perHost {
+	if p.closed {
+		return c
+	}
+	h := p.host(c)
+	if len(h.idle) >= p.perHost {
 		return c
 	}
 	if p.count >= p.total {
 		left = p.oldest
 		p.removeOldest()
+		h = p.host(c)
 	}
-	p.hosts[c.addr] = append(p.hosts[c.addr], c)
+	h.idle = append(h.idle, c)
 	p.link(c)
 	if p.sweep == nil {
 		p.sweep = time.AfterFunc(p.timeout/sweeps, p.expire)
 	}
 	return left
+}
+
+// host returns where c belongs. The caller holds mu.
+func (p *pool) host(c *conn) *poolHost {
+	if c.host == nil || c.host.dropped {
+		if c.host = p.hosts[c.addr]; c.host == nil {
+			c.host = new(poolHost)
+			p.hosts[c.addr] = c.host
+		}
+	}
+	return c.host
+}
+
+// forget drops a host with nothing that is kept. The caller holds mu.
+func (p *pool) forget(addr string, h *poolHost) {
+	h.dropped = true
+	delete(p.hosts, addr)
 }
 
 // link makes c the latest. The caller holds mu.
@@ -114,26 +144,32 @@ func (p *pool) unlink(c *conn) {
 // removeOldest removes what is the first of its host too. The caller holds mu.
 func (p *pool) removeOldest() {
 	c := p.oldest
-	of := p.hosts[c.addr]
-	if len(of) == 1 {
-		delete(p.hosts, c.addr)
-	} else {
-		of[0] = nil
-		p.hosts[c.addr] = of[1:]
+	h := c.host
+	h.idle[0] = nil
+	h.idle = h.idle[1:]
+	if len(h.idle) == 0 {
+		p.forget(c.addr, h)
 	}
 	p.unlink(c)
 }
 
 // drop closes what is idle for addr.
 func (p *pool) drop(addr string) {
+	closeAll(p.takeAll(addr))
+}
+
+func (p *pool) takeAll(addr string) []*conn {
 	p.mu.Lock()
-	of := p.hosts[addr]
-	delete(p.hosts, addr)
-	for _, c := range of {
+	defer p.mu.Unlock()
+	h := p.hosts[addr]
+	if h == nil {
+		return nil
+	}
+	p.forget(addr, h)
+	for _, c := range h.idle {
 		p.unlink(c)
 	}
-	p.mu.Unlock()
-	closeAll(of)
+	return h.idle
 }
 
 // expire closes what nobody used for too long, and comes again while something
@@ -145,9 +181,9 @@ func (p *pool) expire() {
 		old = append(old, p.oldest)
 		p.removeOldest()
 	}
-	for addr, of := range p.hosts {
-		if len(of) == 0 { // all taken; as likely as not the server is gone
-			delete(p.hosts, addr)
+	for addr, h := range p.hosts {
+		if len(h.idle) == 0 { // all taken; as likely as not the server is gone
+			p.forget(addr, h)
 		}
 	}
 	if p.count == 0 || p.closed {
@@ -162,11 +198,11 @@ func (p *pool) expire() {
 func (p *pool) close() {
 	p.mu.Lock()
 	hosts := p.hosts
-	p.hosts, p.count, p.closed = make(map[string][]*conn), 0, true
+	p.hosts, p.count, p.closed = make(map[string]*poolHost), 0, true
 	p.oldest, p.latest = nil, nil
 	p.mu.Unlock()
-	for _, of := range hosts {
-		closeAll(of)
+	for _, h := range hosts {
+		closeAll(h.idle)
 	}
 }
 
