@@ -18,12 +18,13 @@ import (
 )
 
 const (
-	resolveFresh   = time.Second           // an address this young is used as it is
-	refreshEvery   = 20 * time.Millisecond // with many slices: between two look-ups of addresses in use, on average
-	resolveStale   = 5 * time.Minute       // up to this age it is used while it is looked up again
-	resolveTimeout = 2 * time.Second       // for one look-up; the local agent answers in well under 1 ms
-	wrongMemory    = time.Minute           // an address found wrong is avoided this long where there is another
-	resolveEntries = 16384                 // addresses remembered, several times the slices of one installation
+	resolveFresh   = time.Second            // an address this young is used as it is
+	refreshEvery   = 100 * time.Millisecond // with many slices: between two look-ups of addresses in use, on average,
+	refreshAtLeast = 5 * time.Minute        // but each as often as this, on average
+	resolveStale   = 10 * time.Minute       // up to this age it is used while it is looked up again
+	resolveTimeout = 2 * time.Second        // for one look-up; the local agent answers in well under 1 ms
+	wrongMemory    = time.Minute            // an address found wrong is avoided this long where there is another
+	resolveEntries = 16384                  // addresses remembered, several times the slices of one installation
 )
 
 // Resolver finds the address of a slice through the local Consul agent. The
@@ -57,6 +58,13 @@ type resolverEntry struct {
 	invalid    atomic.Bool // somebody found it wrong
 }
 
+// due is the age at which an address in use is looked up again, where so many
+// slices are known.
+func (e *resolverEntry) due(known int) time.Duration {
+	apart := min(time.Duration(known)*refreshEvery, refreshAtLeast)
+	return max(resolveFresh, time.Duration(e.patience*float64(apart)))
+}
+
 // NewResolver returns a resolver that asks through client. Close it when no
 // more calls are made.
 func NewResolver(client *api.Client, log *slog.Logger) *Resolver {
@@ -76,7 +84,7 @@ func (r *Resolver) Resolve(ctx context.Context, number int) (string, error) {
 		case age < resolveFresh && e.addr == "":
 			return "", errStarting
 		case e.addr == "" || age >= resolveStale:
-		case age < max(resolveFresh, time.Duration(e.patience*float64(known))*refreshEvery):
+		case age < e.due(known):
 			return e.addr, nil
 		default:
 			r.refreshInBackground(number, e)

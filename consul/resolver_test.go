@@ -110,7 +110,7 @@ func TestResolverRemembersAndRefreshes(t *testing.T) {
 // The more slices there are, the rarer each is looked up that works.
 func TestResolverRefreshesRarelyWithMany(t *testing.T) {
 	r, a, c := newTestResolver(t)
-	const slices = 100 // due after two seconds
+	const slices = 100 // due after ten seconds
 	apart := r.spread
 	resolveAll := func() (asked int) {
 		before := a.asked()
@@ -144,6 +144,24 @@ func TestResolverRefreshesRarelyWithMany(t *testing.T) {
 	c.advance(slices * refreshEvery)
 	if n := resolveAll(); n < slices/5 || n > 4*slices/5 {
 		t.Errorf("%d of %d were due after the time that is the average", n, slices)
+	}
+}
+
+// However many there are, what is in use does not get so old that somebody
+// would have to wait for its look-up.
+func TestResolverRefreshesOftenEnough(t *testing.T) {
+	for known, want := range map[int]time.Duration{
+		1: resolveFresh, 10: resolveFresh, 50: 5 * time.Second, 1000: 100 * time.Second, resolveEntries: refreshAtLeast,
+	} {
+		if got := (&resolverEntry{patience: 1}).due(known); got != want {
+			t.Errorf("one of %d is due after %s, want %s", known, got, want)
+		}
+	}
+	spread := NewResolver(nil, nil).spread
+	for range 1000 {
+		if got := (&resolverEntry{patience: spread()}).due(resolveEntries); got >= resolveStale {
+			t.Fatalf("due after %s, when it is not used any more", got)
+		}
 	}
 }
 
