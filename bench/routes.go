@@ -16,9 +16,9 @@ import (
 
 const (
 	routesConns  = 32
-	routesRounds = 6
-	routesWindow = 5 * time.Second
-	routesWarmUp = time.Second
+	routesWindow = time.Second            // short: what slows the machine lasts longer, and meets all alike
+	routesWarmUp = 100 * time.Millisecond // before each window
+	routesBegin  = 2 * time.Second        // before the first
 
 	// routesInARow is how many requests a connection carries for one user before
 	// it goes on to the next: what the app asks of its slice when a page is
@@ -36,19 +36,22 @@ type routesResult struct {
 type traffic struct {
 	title  string
 	inARow int // requests of one user, before it is another's turn
-	active int // users who send any; 0: all of them
+	active int // users who send any, at most; 0: all of them
+	rounds int // windows for each number of slices
 }
 
 var (
-	wandering = traffic{fmt.Sprintf("all, %d requests each in turn", routesInARow), routesInARow, 0}
-	fewActive = traffic{fmt.Sprintf("%d only, %d requests each in turn", routesConns, routesInARow), routesInARow, routesConns}
-	scattered = traffic{"all, every request another's", 1, 0}
+	wandering = traffic{fmt.Sprintf("all, %d requests each in turn", routesInARow), routesInARow, 0, 60}
+	fewActive = traffic{fmt.Sprintf("%d at most, %d requests each in turn", routesConns, routesInARow), routesInARow, routesConns, 20}
+	scattered = traffic{"all, every request another's", 1, 0, 30}
 )
 
 // routesBench measures what a proxied request costs with few slices and with
 // many. There is a Consul, a PostgreSQL and a gateway for each number of
-// slices, all running at once and loaded in turns, so that what else happens on
-// the machine meets all alike.
+// slices, all running at once and loaded in turns of a second, so that what else
+// happens on the machine meets all alike: with turns of five seconds, and a tenth as
+// many, one and the same program was 1.02 and 1.20 times as dear within a quarter
+// of an hour.
 //
 // Every user has a session and a slice at an address of its own. The traffic
 // that counts goes to all of them: each of 32 connections sends ten requests of
@@ -59,6 +62,10 @@ var (
 // only the number of the registered slices differs, and every request another
 // user's, which nobody's browser does and which makes each slice's part of the
 // memory, in the gateway as in the kernel, as cold as it can be.
+//
+// What a gateway does as time goes by and not for each request, as looking
+// addresses up again, waits for its turn: it weighs up to three times as much here
+// as where requests come all the time.
 func routesBench(ctx context.Context, args []string, out io.Writer) (any, error) {
 	if len(args) > 0 {
 		return nil, errors.New("routes takes no arguments")
@@ -72,29 +79,24 @@ func routesBench(ctx context.Context, args []string, out io.Writer) (any, error)
 	}
 	defer r.close()
 	r.ownAddresses = true
-	var all []*routed
+	var sites []*routedSite
 	for _, n := range []int{10, 1000, 10_000} {
 		site, err := newRoutedSite(ctx, r, n)
 		if err != nil {
 			return nil, fmt.Errorf("%d slices: %w", n, err)
 		}
-		for _, t := range []traffic{wandering, fewActive, scattered} {
-			if t != fewActive || n > routesConns {
-				all = append(all, &routed{routedSite: site, traffic: t})
-			}
-		}
+		sites = append(sites, site)
 	}
-	slices.SortStableFunc(all, func(a, b *routed) int { return strings.Compare(a.title, b.title) })
 	if err := waitQuiet(ctx, out); err != nil {
 		return nil, err
 	}
-	for range routesRounds {
-		for _, m := range all {
-			if err := m.measure(ctx); err != nil {
-				return nil, m.gateway.failed(err)
-			}
+	var all []*routed
+	for _, t := range []traffic{wandering, fewActive, scattered} {
+		measured, err := measureRoutes(ctx, sites, t)
+		if err != nil {
+			return nil, err
 		}
-		slices.Reverse(all)
+		all = append(all, measured...)
 	}
 	if err := printRoutes(out, all); err != nil {
 		return nil, err
@@ -104,8 +106,34 @@ func routesBench(ctx context.Context, args []string, out io.Writer) (any, error)
 	}
 	most := find(10_000)
 	result := routesResult{find(10).cpuMicros(), find(1000).cpuMicros(), most.cpuMicros()}
-	err = writeProfile(ctx, most.gateway, most.rig.Dir, out, func() error { return most.measure(ctx) })
+	err = writeProfile(ctx, most.gateway, most.rig.Dir, out, func() error {
+		_, err := measureRoutes(ctx, []*routedSite{most.routedSite}, traffic{inARow: routesInARow, rounds: 5})
+		return err
+	})
 	return result, err
+}
+
+// measureRoutes loads the sites in turns.
+func measureRoutes(ctx context.Context, sites []*routedSite, t traffic) ([]*routed, error) {
+	var all []*routed
+	for _, site := range sites {
+		m := &routed{routedSite: site, traffic: t}
+		if err := m.begin(ctx); err != nil {
+			return nil, m.gateway.failed(err)
+		}
+		defer m.load.close()
+		all = append(all, m)
+	}
+	turns := slices.Clone(all)
+	for range t.rounds {
+		for _, m := range turns {
+			if err := m.measure(ctx); err != nil {
+				return nil, m.gateway.failed(err)
+			}
+		}
+		slices.Reverse(turns)
+	}
+	return all, nil
 }
 
 // routedSite is a gateway with what it needs, and its users' requests.
@@ -150,6 +178,7 @@ func newRoutedSite(ctx context.Context, r *rig, n int) (*routedSite, error) {
 type routed struct {
 	*routedSite
 	traffic
+	load   *loader
 	rounds []loadResult
 	counts routedCounts // of all rounds
 }
@@ -157,11 +186,10 @@ type routed struct {
 // routedCounts is what a gateway did beside passing on.
 type routedCounts struct{ requests, lookups, sessions, connections float64 }
 
-// measure is one round. Before it, every user who is to be active was there
-// once.
-func (m *routed) measure(ctx context.Context) error {
+// begin makes every user who is to be active be there once.
+func (m *routed) begin(ctx context.Context) error {
 	requests := m.requests
-	if m.active > 0 {
+	if m.active > 0 && m.active < len(requests) {
 		requests = nil
 		for i := range m.active {
 			requests = append(requests, m.requests[i*len(m.requests)/m.active])
@@ -170,19 +198,24 @@ func (m *routed) measure(ctx context.Context) error {
 	if err := m.visitAll(ctx, requests); err != nil {
 		return err
 	}
-	l, err := newMovingLoader(m.addr, requests, routesConns, m.inARow)
-	if err != nil {
+	var err error
+	if m.load, err = newMovingLoader(m.addr, requests, routesConns, m.inARow); err != nil {
 		return err
 	}
-	defer l.close()
-	if _, err := l.until(ctx, time.Now().Add(routesWarmUp)); err != nil {
+	_, err = m.load.until(ctx, time.Now().Add(routesBegin))
+	return err
+}
+
+// measure is one round. It goes on with the users where the last one ended.
+func (m *routed) measure(ctx context.Context) error {
+	if _, err := m.load.until(ctx, time.Now().Add(routesWarmUp)); err != nil {
 		return err
 	}
 	before, err := m.count(ctx)
 	if err != nil {
 		return err
 	}
-	res, err := l.run(ctx, m.gateway.cmd.Process.Pid, 0, routesWindow, m.consul.cmd.Process.Pid, m.server.cmd.Process.Pid)
+	res, err := m.load.run(ctx, m.gateway.cmd.Process.Pid, 0, routesWindow, m.consul.cmd.Process.Pid, m.server.cmd.Process.Pid)
 	if err != nil {
 		return err
 	}
@@ -253,31 +286,28 @@ func (m *routed) overAll(of func(loadResult) time.Duration) float64 {
 }
 
 func printRoutes(out io.Writer, all []*routed) error {
-	fmt.Fprintf(out, "\nCPU time per proxied request by the number of slices: 1 KiB JSON, keep-alive, %d connections; %d rounds of %s\n\n",
-		routesConns, routesRounds, routesWindow)
+	fmt.Fprintf(out, "\nCPU time per proxied request by the number of slices: 1 KiB JSON, keep-alive, %d connections; in turns of %s\n\n",
+		routesConns, routesWindow)
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "active users\tslices\tµs/request\tlowest\thighest\t/ with 10\trequests/s\tp99 ms\tlook-ups\tsessions read\tconnections\tConsul µs\tPostgreSQL µs\tother work\t")
-	slices.SortFunc(all, func(a, b *routed) int {
-		order := []traffic{wandering, fewActive, scattered}
-		if a.traffic != b.traffic {
-			return slices.Index(order, a.traffic) - slices.Index(order, b.traffic)
-		}
-		return a.slices - b.slices
-	})
-	few := make(map[int]float64) // by inARow
+	fmt.Fprintln(w, "active users\tslices\tturns\tµs/request\tmiddle half\t/ with 10\tmedian of turns\trequests/s\tp99 ms\tlook-ups\tsessions read\tconnections\tConsul µs\tPostgreSQL µs\tother work\t")
+	few := make(map[string]*routed) // by title
 	for _, m := range all {
 		if m.slices == 10 {
-			few[m.inARow] = m.cpuMicros()
+			few[m.title] = m
 		}
-		var rates, others []float64
-		for _, r := range m.rounds {
+		ten := few[m.title]
+		var rates, others, ratios []float64
+		for i, r := range m.rounds {
 			rates, others = append(rates, r.perSecond()), append(others, r.others)
+			ratios = append(ratios, float64(r.cpuPerRequest())/float64(ten.rounds[i].cpuPerRequest()))
 		}
 		slices.Sort(rates)
+		slices.Sort(ratios)
+		sorted := slices.SortedFunc(slices.Values(m.rounds), byCPU)
 		each := 1000 / max(m.counts.requests, 1)
-		fmt.Fprintf(w, "%s\t%d\t%.1f\t%.1f\t%.1f\t%.2f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f %%\t\n", m.title, m.slices, m.cpuMicros(),
-			micros(slices.MinFunc(m.rounds, byCPU).cpuPerRequest()), micros(slices.MaxFunc(m.rounds, byCPU).cpuPerRequest()),
-			m.cpuMicros()/few[m.inARow], rates[len(rates)/2],
+		fmt.Fprintf(w, "%s\t%d\t%d\t%.1f\t%.1f to %.1f\t%.3f\t%.3f\t%.0f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f %%\t\n", m.title, m.slices, len(m.rounds),
+			m.cpuMicros(), micros(sorted[len(sorted)/4].cpuPerRequest()), micros(sorted[len(sorted)*3/4].cpuPerRequest()),
+			m.cpuMicros()/ten.cpuMicros(), ratios[len(ratios)/2], rates[len(rates)/2],
 			float64(medianOf(m.rounds, func(r loadResult) time.Duration { return r.p99 }))/1e6,
 			each*m.counts.lookups, each*m.counts.sessions, each*m.counts.connections,
 			m.overAll(func(r loadResult) time.Duration { return r.beside[0] }), m.overAll(func(r loadResult) time.Duration { return r.beside[1] }),
@@ -291,7 +321,7 @@ func printRoutes(out io.Writer, all []*routed) error {
 			if err != nil {
 				return err
 			}
-			ratio := m.cpuMicros() / few[m.inARow]
+			ratio := m.cpuMicros() / few[m.title].cpuMicros()
 			fmt.Fprintf(out, "%d slices: the gateway has %.0f MiB; goal, within 10 %% of 10 slices: %.2f, %s\n", m.slices, memory.pss/1024,
 				ratio, map[bool]string{true: "reached", false: "missed"}[ratio <= 1.1])
 		}
