@@ -107,7 +107,7 @@ func (p *pool) host(c *conn) *poolHost {
 	return c.host
 }
 
-// forget drops a host with nothing that is kept. The caller holds mu.
+// forget drops a host; what is idle there is the caller's, who holds mu.
 func (p *pool) forget(addr string, h *poolHost) {
 	h.dropped = true
 	delete(p.hosts, addr)
