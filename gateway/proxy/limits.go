@@ -17,9 +17,10 @@ type Limits struct {
 }
 
 const (
-	breakerFailures = 5               // in a row: then a slice is left alone
-	breakerPause    = 2 * time.Second // before one request may try again
-	forgetAfter     = time.Minute     // without a request, once there is nothing to remember
+	breakerFailures = 5                // in a row: then a slice is left alone
+	breakerPause    = 2 * time.Second  // before one request may try again
+	forgetAfter     = time.Minute      // without a request, once there is nothing to remember
+	forgetFailures  = 10 * time.Minute // without a request
 )
 
 // outcome of a request on the way to its slice.
@@ -127,12 +128,17 @@ func (l *limits) learn(c *sliceCount, o outcome) {
 	}
 }
 
-// forget drops the slices that are as if they were new. The caller holds mu.
+// forget drops the slices that are as if they were new, and those that failed
+// and that nobody has asked for since. The caller holds mu.
 func (l *limits) forget(now time.Time) {
 	l.looked = now
 	for number, c := range l.slices {
-		full := c.tokens+now.Sub(c.at).Seconds()*l.Rate >= float64(l.Burst)
-		if c.requests == 0 && full && now.Sub(c.at) > forgetAfter {
+		idle, keep := now.Sub(c.at), forgetAfter
+		if c.failures > 0 {
+			keep = forgetFailures
+		}
+		full := c.tokens+idle.Seconds()*l.Rate >= float64(l.Burst)
+		if c.requests == 0 && full && idle > keep {
 			delete(l.slices, number)
 		}
 	}

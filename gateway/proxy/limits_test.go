@@ -115,6 +115,74 @@ func TestLimitsForget(t *testing.T) {
 	}
 }
 
+// It is looked for once a minute, and what is still worth something is kept.
+func TestLimitsForgetNothingTooEarly(t *testing.T) {
+	now := time.Now()
+	l := newLimits(Limits{Requests: 10, Rate: 0.01, Burst: 10})
+	l.now = func() time.Time { return now }
+	enter := func(number int) *sliceCount {
+		t.Helper()
+		c, _, err := l.enter(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	known := func(number int) bool { return l.slices[number] != nil }
+	enter(1)
+	now = now.Add(time.Second)
+	l.leave(enter(7)) // its token is back after 100 s
+	failed := enter(8)
+	l.learn(failed, outcomeFailed)
+	l.leave(failed)
+	now = now.Add(forgetAfter + time.Second)
+	enter(1)
+	if !known(7) {
+		t.Error("one whose share is not whole again was forgotten")
+	}
+	now = now.Add(forgetAfter - time.Second)
+	enter(1)
+	if !known(7) {
+		t.Error("looked for twice in a minute")
+	}
+	now = now.Add(time.Second)
+	enter(1)
+	if known(7) || !known(8) {
+		t.Errorf("7 is known: %t, want not; 8, which failed: %t, want so", known(7), known(8))
+	}
+	now = now.Add(forgetFailures)
+	enter(1)
+	if known(8) {
+		t.Error("one that failed is remembered for ever")
+	}
+}
+
+// Each request to a slice that hangs takes longer than what is as new is kept.
+func TestBreakerOfASliceThatHangs(t *testing.T) {
+	now := time.Now()
+	l := newLimits(Limits{Requests: 10, Rate: 1000, Burst: 1000})
+	l.now = func() time.Time { return now }
+	for range breakerFailures {
+		c, _, err := l.enter(7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.allow(c); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(headerTimeout + headerTimeout/12)
+		l.learn(c, outcomeFailed)
+		l.leave(c)
+	}
+	c, _, err := l.enter(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.allow(c); !errors.Is(err, errFailing) || l.failing() != 1 {
+		t.Errorf("after %d requests without an answer: %v", breakerFailures, err)
+	}
+}
+
 // A slice that fails is left alone, but for one probe now and then; once it
 // answers, all is as before.
 func TestBreaker(t *testing.T) {

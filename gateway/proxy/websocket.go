@@ -40,12 +40,16 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 	}
 	remove := func() { p.Sockets.Remove(sock) }
 	// The session may have ended before the registry knew the socket.
-	if id, err = p.admit(r); err != nil {
+	again, err := p.admit(r)
+	if err == nil && again.Slice.Number != id.Slice.Number {
+		err = errRefused // whose counts are held is another's
+	}
+	if err != nil {
 		remove()
 		p.fail(w, r, err)
 		return
 	}
-	if !p.openSocket(w, r, id, count, closing, remove) {
+	if !p.openSocket(w, r, again, count, closing, remove) {
 		remove()
 	}
 }

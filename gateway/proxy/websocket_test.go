@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -141,6 +142,92 @@ func TestWebSocketOfASessionThatEnds(t *testing.T) {
 	conn := sendUpgrade(t, b, cookieOf("ana"))
 	if got, _ := io.ReadAll(conn); len(got) != 0 {
 		t.Errorf("got %q", got)
+	}
+}
+
+// A user whose slice is another one by the time the socket is opened tries again.
+func TestWebSocketWhileTheSliceChanges(t *testing.T) {
+	seven, nine := newFakeSlice(t, 7, upgradeEcho), newFakeSlice(t, 9, upgradeEcho)
+	b := setup(t, seven, nine)
+	b.proxy.Auth = &changingAuth{fakeAuth: b.auth, next: []string{"ana", "ben"}}
+	conn := sendUpgrade(t, b, cookieOf("ana"))
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || res.StatusCode != http.StatusServiceUnavailable {
+		t.Errorf("%v, %v", res, err)
+	}
+	for _, s := range []*fakeSlice{seven, nine} {
+		if served, strays := s.counts(); served+strays != 0 {
+			t.Errorf("slice %d heard of it", s.number)
+		}
+	}
+}
+
+// changingAuth takes the users in turn, whoever asks.
+type changingAuth struct {
+	*fakeAuth
+	next []string
+}
+
+func (a *changingAuth) Authenticate(*http.Request) (*auth.Identity, error) {
+	id := a.users[a.next[0]]
+	a.next = a.next[1:]
+	return id, nil
+}
+
+// A socket that is open is no request under way any more.
+func TestOpenSocketsAreNotRequests(t *testing.T) {
+	b := setupWith(t, Limits{Requests: 1, Rate: 1000, Burst: 1000}, newFakeSlice(t, 7, upgradeEcho))
+	l := b.proxy.limits
+	underWay := func() int { l.mu.Lock(); defer l.mu.Unlock(); return l.slices[7].requests }
+	for range 3 {
+		dialWebSocket(t, b, "ana", "")
+		for deadline := time.Now().Add(10 * time.Second); underWay() > 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatal("it still counts as one")
+			}
+		}
+	}
+}
+
+// The breaker knows of handshakes, both ways.
+func TestHandshakesWithAFailingSlice(t *testing.T) {
+	var broken atomic.Bool
+	broken.Store(true)
+	seven := newFakeSlice(t, 7, func(w http.ResponseWriter, r *http.Request) {
+		if broken.Load() {
+			panic(http.ErrAbortHandler)
+		}
+		upgradeEcho(w, r)
+	})
+	b := setup(t, seven)
+	clock := time.Now()
+	b.proxy.limits.now = func() time.Time { return clock }
+	status := func() int {
+		t.Helper()
+		res, err := http.ReadResponse(bufio.NewReader(sendUpgrade(t, b, cookieOf("ana"))), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-b.infos
+		return res.StatusCode
+	}
+	for range breakerFailures {
+		if s := status(); s != http.StatusBadGateway {
+			t.Fatalf("status %d", s)
+		}
+	}
+	before, _ := seven.counts()
+	if s := status(); s != http.StatusServiceUnavailable || b.proxy.Failing() != 1 {
+		t.Errorf("after the failures: status %d, %d slices fail", s, b.proxy.Failing())
+	}
+	if after, _ := seven.counts(); after != before {
+		t.Error("it is not left alone")
+	}
+	broken.Store(false)
+	clock = clock.Add(breakerPause)
+	dialWebSocket(t, b, "ana", "")
+	if n := b.proxy.Failing(); n != 0 {
+		t.Errorf("%d slices fail after an answer", n)
 	}
 }
 

@@ -169,7 +169,9 @@ func (p *pool) takeAll(addr string) []*conn {
 	for _, c := range h.idle {
 		p.unlink(c)
 	}
-	return h.idle
+	all := h.idle
+	h.idle = nil // who is in use still points to h
+	return all
 }
 
 // expire closes what nobody used for too long, and comes again while something
