@@ -183,8 +183,10 @@ func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string
 				WithCause(fmt.Errorf("resolve %s: %w", name, err))
 		}
 		r.log.Warn("consul does not answer, the last good address stays in use", "slice", number, "error", err)
-		// Not asked again for every request while Consul is down.
+		// Not asked again for every request while Consul is down, but sooner than
+		// if it had answered: the alert on errors must not fall asleep.
 		next.addr = next.good
+		next.patience /= 4
 		r.store(number, next)
 		return next.addr, nil
 	}

@@ -147,8 +147,8 @@ func TestResolverRefreshesRarelyWithMany(t *testing.T) {
 	}
 }
 
-// However many there are, what is in use does not get so old that somebody
-// would have to wait for its look-up.
+// However many there are, each is looked up behind a request before one would
+// have to wait for that.
 func TestResolverRefreshesOftenEnough(t *testing.T) {
 	for known, want := range map[int]time.Duration{
 		1: resolveFresh, 10: resolveFresh, 50: 5 * time.Second, 1000: 100 * time.Second, resolveEntries: refreshAtLeast,
@@ -195,6 +195,28 @@ func TestResolverConsulDown(t *testing.T) {
 	mustResolve(t, r, 7, "127.0.0.1:2001")
 	if _, err := r.Resolve(t.Context(), 8); platform.CodeOf(err) != platform.ErrUnavailable {
 		t.Errorf("unknown slice: error %v, want unavailable", err)
+	}
+	a.set(func() { a.down, a.services = false, nil })
+	c.advance(time.Hour)
+	if _, err := r.Resolve(t.Context(), 7); platform.CodeOf(err) != platform.ErrUnavailable {
+		t.Errorf("no healthy instance: error %v, want unavailable", err)
+	}
+	// One that does not answer is asked again sooner than one that does.
+	a.set(func() { a.down, a.services = false, []*api.ServiceEntry{instance("127.0.0.1", 2001, 1)} })
+	c.advance(time.Hour)
+	for n := range 200 {
+		mustResolve(t, r, n+1, "127.0.0.1:2001")
+	}
+	a.set(func() { a.down = true })
+	c.advance(200 * refreshEvery)
+	for range 2 {
+		before := a.asked()
+		mustResolve(t, r, 7, "127.0.0.1:2001")
+		r.refresh.Wait()
+		if n := a.asked() - before; n != 1 {
+			t.Errorf("asked %d times, want once", n)
+		}
+		c.advance(200 * refreshEvery / 4)
 	}
 	a.set(func() { a.down, a.services = false, nil })
 	c.advance(time.Hour)
