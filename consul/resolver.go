@@ -19,9 +19,9 @@ import (
 
 const (
 	resolveFresh   = time.Second            // an address this young is used as it is
-	refreshEvery   = 100 * time.Millisecond // with many slices: between two look-ups of addresses in use, on average,
-	refreshAtLeast = 5 * time.Minute        // but each as often as this, on average
-	resolveStale   = 10 * time.Minute       // up to this age it is used while it is looked up again
+	refreshEvery   = 200 * time.Millisecond // with many slices: between two look-ups of addresses in use, on average,
+	refreshAtLeast = 10 * time.Minute       // but each as often as this, on average
+	resolveStale   = 20 * time.Minute       // up to this age it is used while it is looked up again
 	resolveTimeout = 2 * time.Second        // for one look-up; the local agent answers in well under 1 ms
 	wrongMemory    = time.Minute            // an address found wrong is avoided this long where there is another
 	resolveEntries = 16384                  // addresses remembered, several times the slices of one installation
