@@ -20,7 +20,7 @@ const (
 	breakerFailures = 5                // in a row: then a slice is left alone
 	breakerPause    = 2 * time.Second  // before one request may try again
 	forgetAfter     = time.Minute      // without a request, once there is nothing to remember
-	forgetFailures  = 10 * time.Minute // without a request
+	forgetFailures  = 10 * time.Minute // without a request, for a slice that failed
 )
 
 // outcome of a request on the way to its slice.

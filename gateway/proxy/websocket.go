@@ -42,7 +42,7 @@ func (p *Proxy) serveWebSocket(w http.ResponseWriter, r *http.Request, id *auth.
 	// The session may have ended before the registry knew the socket.
 	again, err := p.admit(r)
 	if err == nil && again.Slice.Number != id.Slice.Number {
-		err = errRefused // whose counts are held is another's
+		err = errRefused // the counts at hand are the other slice's
 	}
 	if err != nil {
 		remove()
