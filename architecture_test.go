@@ -50,6 +50,7 @@ func TestImportDirections(t *testing.T) {
 		"":            {"*"}, // the domain: the standard library only
 		"problem":     append([]string{"gateway", "provisioner", "slice", "internal", "cmd"}, adapters...),
 		"tracing":     append([]string{"gateway", "provisioner", "slice", "internal", "cmd"}, adapters...),
+		"sparse":      append([]string{"gateway", "provisioner", "slice", "problem", "tracing", "internal", "cmd"}, adapters...),
 		"gateway":     append([]string{"provisioner", "slice", "whatsappsim", "internal", "cmd"}, adapters...),
 		"provisioner": append([]string{"gateway", "slice", "whatsappsim", "internal", "cmd"}, adapters...),
 		"slice":       append([]string{"gateway", "provisioner", "whatsappsim", "internal", "cmd"}, adapters...),

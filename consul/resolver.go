@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/sparse"
 )
 
 const (
@@ -42,8 +43,8 @@ type Resolver struct {
 	refresh sync.WaitGroup // look-ups in the background
 
 	mu     sync.RWMutex
-	closed bool                   // guarded by mu
-	table  map[int]*resolverEntry // guarded by mu
+	closed bool                        // guarded by mu
+	table  sparse.Array[resolverEntry] // guarded by mu
 }
 
 // resolverEntry is replaced, never changed, but for its flags.
@@ -69,15 +70,15 @@ func (e *resolverEntry) due(known int) time.Duration {
 // more calls are made.
 func NewResolver(client *api.Client, log *slog.Logger) *Resolver {
 	return &Resolver{health: client.Health(), log: log, lookups: newLookupMetrics(), now: time.Now,
-		spread: func() float64 { return 0.5 + rand.Float64() }, table: make(map[int]*resolverEntry)}
+		spread: func() float64 { return 0.5 + rand.Float64() }}
 }
 
 // Resolve returns the address ("host:port") of a slice. Returns ErrUnavailable
 // if no instance of it is healthy, or if Consul cannot be asked and never was.
 func (r *Resolver) Resolve(ctx context.Context, number int) (string, error) {
 	r.mu.RLock()
-	e := r.table[number]
-	known := len(r.table)
+	e := r.table.Get(number)
+	known := r.table.Len()
 	r.mu.RUnlock()
 	if e != nil && !e.invalid.Load() {
 		switch age := r.now().Sub(e.at); {
@@ -100,7 +101,7 @@ func (r *Resolver) Resolve(ctx context.Context, number int) (string, error) {
 func (r *Resolver) Invalidate(number int, addr string) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	if e := r.table[number]; e != nil && e.addr == addr {
+	if e := r.table.Get(number); e != nil && e.addr == addr {
 		e.invalid.Store(true)
 	}
 }
@@ -205,7 +206,7 @@ func (r *Resolver) ask(number int, consistent bool, last *resolverEntry) (string
 // of two look-ups one ended between that and the start of the other.
 func (r *Resolver) news(number int, last *resolverEntry) (addr string, ok bool) {
 	r.mu.RLock()
-	e := r.table[number]
+	e := r.table.Get(number)
 	r.mu.RUnlock()
 	if e == nil || e == last || e.addr == "" || e.invalid.Load() || r.now().Sub(e.at) >= resolveFresh {
 		return "", false
@@ -226,13 +227,13 @@ func (r *Resolver) healthy(ctx context.Context, name string, consistent bool) ([
 func (r *Resolver) store(number int, e *resolverEntry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, known := r.table[number]; !known && len(r.table) >= resolveEntries {
-		for n := range r.table { // any: it is looked up again when needed
-			delete(r.table, n)
+	if r.table.Get(number) == nil && r.table.Len() >= resolveEntries {
+		for n := range r.table.All() { // any: it is looked up again when needed
+			r.table.Set(n, nil)
 			break
 		}
 	}
-	r.table[number] = e
+	r.table.Set(number, e)
 }
 
 // pick returns the address of the instance that was registered last, since

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -305,7 +306,7 @@ func TestResolverAsksOnceForMany(t *testing.T) {
 func TestResolverDistrustsOlderNews(t *testing.T) {
 	r, a, _ := newTestResolver(t)
 	mustResolve(t, r, 7, "127.0.0.1:2001")
-	wrong := r.table[7]
+	wrong := r.table.Get(7)
 	r.Invalidate(7, "127.0.0.1:2001")
 	r.store(7, &resolverEntry{addr: "127.0.0.1:2001", good: "127.0.0.1:2001", at: r.now()})
 	before := a.asked()
@@ -320,8 +321,14 @@ func TestResolverTableIsBounded(t *testing.T) {
 	for n := range resolveEntries + 100 {
 		r.store(n, &resolverEntry{addr: "127.0.0.1:1"})
 	}
-	if len(r.table) != resolveEntries {
-		t.Errorf("%d entries, want %d", len(r.table), resolveEntries)
+	if r.table.Len() != resolveEntries {
+		t.Errorf("%d entries, want %d", r.table.Len(), resolveEntries)
+	}
+	for n := range maps.Collect(r.table.All()) { // what is known makes no room for itself
+		r.store(n, &resolverEntry{addr: "127.0.0.1:2"})
+	}
+	if r.table.Len() != resolveEntries {
+		t.Errorf("%d entries after each was looked up again, want %d", r.table.Len(), resolveEntries)
 	}
 }
 

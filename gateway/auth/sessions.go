@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -23,7 +24,7 @@ const RenewEvery = 5 * time.Second
 
 const (
 	cacheTTL     = time.Minute     // bounds the harm of a notification that never came
-	cacheEntries = 65_536          // sessions remembered, about 0.5 KiB each
+	cacheEntries = 65_536          // sessions remembered, about 0.8 KiB each
 	loadTimeout  = 5 * time.Second // for one read from the database
 
 	renewBefore = 3 * RenewEvery // of the end of cacheTTL: two may fail
@@ -68,19 +69,20 @@ type Sessions struct {
 	flights singleflight.Group
 
 	mu      sync.RWMutex
-	live    bool                         // guarded by mu; notifications arrive
-	epoch   uint64                       // guarded by mu; changes with each invalidation
-	entries map[[32]byte]*cacheEntry     // guarded by mu
-	byUser  map[string]map[[32]byte]bool // guarded by mu; the keys of entries
+	live    bool                     // guarded by mu; notifications arrive
+	epoch   uint64                   // guarded by mu; changes with each invalidation
+	entries map[[32]byte]*cacheEntry // guarded by mu
+	byUser  map[string]*cacheEntry   // guarded by mu; one of each user's entries, which leads to the others
 
 	seenMu sync.Mutex
 	seen   map[[32]byte]bool // guarded by seenMu; in use, and not noted in the database yet
 }
 
 type cacheEntry struct {
-	identity *Identity
-	until    time.Time
-	used     atomic.Bool // since it was remembered, by others than who had it read
+	Identity
+	until          time.Time
+	used           atomic.Bool // since it was remembered, by others than who had it read
+	next, previous *cacheEntry // guarded by Sessions.mu; of the same user, nil at the ends
 }
 
 // NewSessions returns an authenticator that remembers nothing until Resume.
@@ -88,7 +90,7 @@ func NewSessions(store SessionStore, platformKey []byte, lookups *prometheus.Cou
 	return &Sessions{
 		store: store, key: platformKey, now: time.Now,
 		hits: lookups.WithLabelValues("hit"), misses: lookups.WithLabelValues("miss"), renewed: lookups.WithLabelValues("renewed"),
-		entries: make(map[[32]byte]*cacheEntry), byUser: make(map[string]map[[32]byte]bool),
+		entries: make(map[[32]byte]*cacheEntry), byUser: make(map[string]*cacheEntry),
 		seen: make(map[[32]byte]bool),
 	}
 }
@@ -131,7 +133,11 @@ func (s *Sessions) lookup(ctx context.Context, hash [32]byte) (*Identity, error)
 	}
 	s.misses.Inc()
 	if !live {
-		return s.load(ctx, hash)
+		e, err := s.load(ctx, hash)
+		if err != nil {
+			return nil, err
+		}
+		return &e.Identity, nil
 	}
 	return s.loadShared(ctx, hash, epoch)
 }
@@ -141,8 +147,8 @@ func (s *Sessions) remembered(hash [32]byte) (id *Identity, live bool, epoch uin
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	e, ok := s.entries[hash]
-	if now := s.now(); ok && now.Before(e.until) && now.Before(e.identity.ExpiresAt) {
-		if id = e.identity; !e.used.Load() { // most find that it is
+	if now := s.now(); ok && now.Before(e.until) && now.Before(e.ExpiresAt) {
+		if id = &e.Identity; !e.used.Load() { // most find that it is
 			e.used.Store(true)
 		}
 	}
@@ -168,11 +174,12 @@ func (s *Sessions) loadShared(ctx context.Context, hash [32]byte, epoch uint64) 
 		if id, _, now := s.remembered(hash); id != nil && now == epoch {
 			return id, nil
 		}
-		id, err := s.load(ctx, hash)
-		if err == nil {
-			s.remember(id, epoch)
+		e, err := s.load(ctx, hash)
+		if err != nil {
+			return nil, err
 		}
-		return id, err
+		s.remember(e, epoch)
+		return &e.Identity, nil
 	})
 	select {
 	case <-ctx.Done():
@@ -185,7 +192,7 @@ func (s *Sessions) loadShared(ctx context.Context, hash [32]byte, epoch uint64) 
 	}
 }
 
-func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
+func (s *Sessions) load(ctx context.Context, hash [32]byte) (*cacheEntry, error) {
 	ses, slice, err := s.store.Session(ctx, hash)
 	switch {
 	case platform.CodeOf(err) == platform.ErrNotFound:
@@ -198,20 +205,43 @@ func (s *Sessions) load(ctx context.Context, hash [32]byte) (*Identity, error) {
 
 // identify returns whose session that is, and notes that it is in use: one that is gets
 // read again every minute, which is often enough, and not with each request.
-func (s *Sessions) identify(ses platform.Session, slice platform.Slice) *Identity {
+func (s *Sessions) identify(ses platform.Session, slice platform.Slice) *cacheEntry {
 	if s.now().Sub(ses.LastSeenAt) >= platform.SessionSeenEvery {
 		s.seenMu.Lock()
 		s.seen[ses.TokenHash] = true
 		s.seenMu.Unlock()
 	}
-	id := &Identity{
+	e := &cacheEntry{Identity: Identity{
 		Session: ses.TokenHash, SessionID: ses.ID, AuthenticatedAt: ses.AuthenticatedAt, ExpiresAt: ses.ExpiresAt, EndsAt: ses.EndsAt,
 		User: ses.User, ImpersonatorID: ses.ImpersonatorID, Slice: slice, Scope: ses.Scope,
-	}
+	}}
 	if slice.Number != 0 {
-		id.SliceToken = platform.SliceToken(s.key, slice.Number, slice.Generation)
+		e.SliceToken = platform.SliceToken(s.key, slice.Number, slice.Generation)
 	}
-	return id
+	e.compact()
+	return e
+}
+
+// compact puts all text into one piece of memory: most of it is read with each
+// request, and the collector of garbage has the less to follow.
+func (id *Identity) compact() {
+	parts := [...]*string{
+		&id.User.ID, &id.User.Email, &id.SliceToken, (*string)(&id.Slice.State), (*string)(&id.User.Role), (*string)(&id.Scope),
+		&id.ImpersonatorID, &id.SessionID, &id.Slice.UserID, &id.Slice.Failure,
+	}
+	size := 0
+	for _, p := range parts {
+		size += len(*p)
+	}
+	var all strings.Builder
+	all.Grow(size)
+	for _, p := range parts {
+		all.WriteString(*p)
+	}
+	rest := all.String()
+	for _, p := range parts {
+		*p, rest = rest[:len(*p)], rest[len(*p):]
+	}
 }
 
 // TakeSeen returns the sessions that are in use without the database knowing,
@@ -224,25 +254,48 @@ func (s *Sessions) TakeSeen() [][32]byte {
 	return all
 }
 
-func (s *Sessions) remember(id *Identity, epoch uint64) {
+func (s *Sessions) remember(e *cacheEntry, epoch uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.live || s.epoch != epoch {
 		return
 	}
-	if _, known := s.entries[id.Session]; !known && len(s.entries) >= cacheEntries {
-		for h, e := range s.entries { // any: it is read again when needed
-			s.forget(h, e.identity.User.ID)
+	if old := s.entries[e.Session]; old != nil {
+		s.forget(old)
+	} else if len(s.entries) >= cacheEntries {
+		for _, one := range s.entries { // any: it is read again when needed
+			s.forget(one)
 			break
 		}
 	}
-	s.entries[id.Session] = &cacheEntry{identity: id, until: s.now().Add(cacheTTL)}
-	of := s.byUser[id.User.ID]
-	if of == nil {
-		of = make(map[[32]byte]bool, 1)
-		s.byUser[id.User.ID] = of
+	e.until = s.now().Add(cacheTTL)
+	s.add(e)
+}
+
+// add puts an entry in. The caller holds mu.
+func (s *Sessions) add(e *cacheEntry) {
+	s.entries[e.Session] = e
+	if e.next = s.byUser[e.User.ID]; e.next != nil {
+		e.next.previous = e
 	}
-	of[id.Session] = true
+	s.byUser[e.User.ID] = e
+}
+
+// forget undoes add. The caller holds mu.
+func (s *Sessions) forget(e *cacheEntry) {
+	delete(s.entries, e.Session)
+	if e.next != nil {
+		e.next.previous = e.previous
+	}
+	switch {
+	case e.previous != nil:
+		e.previous.next = e.next
+	case e.next != nil:
+		s.byUser[e.User.ID] = e.next
+	default:
+		delete(s.byUser, e.User.ID)
+	}
+	e.next, e.previous = nil, nil // a request may hold it for long
 }
 
 // Renew reads the sessions that are in use again before they are forgotten, many at once:
@@ -261,79 +314,63 @@ func (s *Sessions) Renew(ctx context.Context) error {
 	return nil
 }
 
-// keyedEntry is an entry as it was found.
-type keyedEntry struct {
-	hash  [32]byte
-	entry *cacheEntry
-}
-
 // due returns the entries in use that are soon over, and those that are.
-func (s *Sessions) due() (due, over []keyedEntry) {
+func (s *Sessions) due() (due, over []*cacheEntry) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	now := s.now()
-	for hash, e := range s.entries {
+	for _, e := range s.entries {
 		switch left := e.until.Sub(now); {
 		case left <= 0:
-			over = append(over, keyedEntry{hash, e})
+			over = append(over, e)
 		case left < renewBefore && e.used.Load():
-			due = append(due, keyedEntry{hash, e})
+			due = append(due, e)
 		}
 	}
 	return due, over
 }
 
-func (s *Sessions) forgetThese(batch []keyedEntry) {
+func (s *Sessions) forgetThese(batch []*cacheEntry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range batch {
-		if s.entries[k.hash] == k.entry {
-			s.forget(k.hash, k.entry.identity.User.ID)
+	for _, e := range batch {
+		if s.entries[e.Session] == e {
+			s.forget(e)
 		}
 	}
 }
 
 // renewThese leaves alone whatever was read or invalidated meanwhile.
-func (s *Sessions) renewThese(ctx context.Context, batch []keyedEntry) error {
+func (s *Sessions) renewThese(ctx context.Context, batch []*cacheEntry) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	until := s.now().Add(cacheTTL)
 	hashes := make([][32]byte, len(batch))
-	for i, k := range batch {
-		hashes[i] = k.hash
+	for i, e := range batch {
+		hashes[i] = e.Session
 	}
-	fresh := make(map[[32]byte]*Identity, len(batch))
+	read := make(map[[32]byte]*cacheEntry, len(batch))
 	err := s.store.Sessions(ctx, hashes, func(ses platform.Session, slice platform.Slice) {
-		fresh[ses.TokenHash] = s.identify(ses, slice)
+		read[ses.TokenHash] = s.identify(ses, slice)
 	})
 	if err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, k := range batch {
-		switch id := fresh[k.hash]; {
-		case s.entries[k.hash] != k.entry:
-		case id == nil:
-			s.forget(k.hash, k.entry.identity.User.ID)
-		default:
+	for _, e := range batch {
+		if s.entries[e.Session] != e {
+			continue
+		}
+		s.forget(e)
+		if fresh := read[e.Session]; fresh != nil {
 			// Not in use yet: it is read ahead once more only if somebody comes.
-			s.entries[k.hash] = &cacheEntry{identity: id, until: until}
+			fresh.until = until
+			s.add(fresh)
 			s.renewed.Inc()
 		}
 	}
 	return nil
-}
-
-// forget removes an entry. The caller holds mu.
-func (s *Sessions) forget(hash [32]byte, userID string) {
-	delete(s.entries, hash)
-	if of := s.byUser[userID]; of != nil {
-		delete(of, hash)
-		if len(of) == 0 {
-			delete(s.byUser, userID)
-		}
-	}
 }
 
 // Invalidate says that a session changed or ended.
@@ -341,8 +378,8 @@ func (s *Sessions) Invalidate(hash [32]byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch++
-	if e, ok := s.entries[hash]; ok {
-		s.forget(hash, e.identity.User.ID)
+	if e := s.entries[hash]; e != nil {
+		s.forget(e)
 	}
 }
 
@@ -351,10 +388,9 @@ func (s *Sessions) InvalidateUser(userID string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.epoch++
-	for hash := range s.byUser[userID] {
-		delete(s.entries, hash)
+	for e := s.byUser[userID]; e != nil; e = s.byUser[userID] {
+		s.forget(e)
 	}
-	delete(s.byUser, userID)
 }
 
 // Resume says that from now on all changes are told: sessions are remembered.

@@ -3,6 +3,8 @@ package auth
 import (
 	"context"
 	"errors"
+	"maps"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -242,7 +244,9 @@ func TestReadAheadThatAChangeOvertakes(t *testing.T) {
 		"not told":      func(b *sessionsBundle) { b.Suspend() },
 		"ended, and read again": func(b *sessionsBundle) {
 			b.Invalidate(b.hash)
-			b.remember(&Identity{Session: b.hash, User: platform.User{ID: "ana", Blocked: true}, ExpiresAt: b.clock.Add(time.Hour)}, b.epoch)
+			b.remember(&cacheEntry{Identity: Identity{
+				Session: b.hash, User: platform.User{ID: "ana", Blocked: true}, ExpiresAt: b.clock.Add(time.Hour),
+			}}, b.epoch)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -361,11 +365,71 @@ func TestCacheIsBounded(t *testing.T) {
 	b := setupSessions(t)
 	b.Resume()
 	for i := range cacheEntries + 10 {
-		id := &Identity{Session: [32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, User: platform.User{ID: "u"}}
-		b.remember(id, b.epoch)
+		id := Identity{Session: [32]byte{byte(i), byte(i >> 8), byte(i >> 16)}, User: platform.User{ID: "u"}}
+		b.remember(&cacheEntry{Identity: id}, b.epoch)
 	}
-	if len(b.entries) != cacheEntries || len(b.byUser["u"]) != cacheEntries {
-		t.Errorf("%d entries, %d of the user, want %d", len(b.entries), len(b.byUser["u"]), cacheEntries)
+	of := 0
+	for e := b.byUser["u"]; e != nil; e = e.next {
+		of++
+	}
+	if len(b.entries) != cacheEntries || of != cacheEntries {
+		t.Errorf("%d entries, %d of the user, want %d", len(b.entries), of, cacheEntries)
+	}
+}
+
+// Whatever comes and goes, in whatever order: each user's sessions are known to be theirs.
+func TestSessionsBelongToTheirUsers(t *testing.T) {
+	const seed = 3
+	random := rand.New(rand.NewPCG(seed, 0))
+	b := setupSessions(t)
+	b.Resume()
+	users := []string{"ana", "ben", "eva"}
+	want := make(map[[32]byte]string)
+	for range 5000 {
+		hash, user := [32]byte{byte(random.IntN(12))}, users[random.IntN(len(users))]
+		switch random.IntN(8) {
+		case 0:
+			b.InvalidateUser(user)
+			maps.DeleteFunc(want, func(_ [32]byte, u string) bool { return u == user })
+		case 1, 2:
+			b.Invalidate(hash)
+			delete(want, hash)
+		default:
+			b.remember(&cacheEntry{Identity: Identity{Session: hash, User: platform.User{ID: user}}}, b.epoch)
+			want[hash] = user
+		}
+		got := make(map[[32]byte]string)
+		for user, e := range b.byUser {
+			for before := (*cacheEntry)(nil); e != nil; before, e = e, e.next {
+				if e.previous != before || b.entries[e.Session] != e || e.User.ID != user {
+					t.Fatalf("not where it belongs: %+v", e)
+				}
+				got[e.Session] = user
+			}
+		}
+		if !maps.Equal(got, want) || len(b.entries) != len(want) {
+			t.Fatalf("%v of %d, want %v", got, len(b.entries), want)
+		}
+	}
+}
+
+// Text that is put together is not mixed up.
+func TestIdentityHasAllThatWasRead(t *testing.T) {
+	b := setupSessions(t)
+	ses := platform.Session{
+		ID: "session", TokenHash: b.hash, User: platform.User{ID: "user", Email: "ana@example.com", Role: platform.RoleUser},
+		ImpersonatorID: "admin", Scope: platform.ScopeRead, ExpiresAt: b.clock.Add(time.Hour), LastSeenAt: b.clock,
+	}
+	slice := platform.Slice{Number: 7, Generation: 3, State: platform.SliceHeld, UserID: "user too", Failure: "too little memory"}
+	want := Identity{
+		Session: b.hash, SessionID: "session", ExpiresAt: ses.ExpiresAt, User: ses.User, ImpersonatorID: "admin", Slice: slice,
+		Scope: platform.ScopeRead, SliceToken: platform.SliceToken(b.key, 7, 3),
+	}
+	if got := b.identify(ses, slice).Identity; got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	if got := b.identify(platform.Session{}, platform.Slice{}).Identity; got != (Identity{}) {
+		t.Errorf("%+v, want nothing", got)
 	}
 }
 

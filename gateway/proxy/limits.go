@@ -3,9 +3,12 @@ package proxy
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ipnoelp.io/platform"
+	"ipnoelp.io/platform/gateway/upstream"
+	"ipnoelp.io/platform/sparse"
 )
 
 // Limits of one slice, so that none takes the gateway from the others. WebSockets
@@ -39,21 +42,34 @@ type limits struct {
 	now func() time.Time
 
 	mu     sync.Mutex
-	slices map[int]*sliceCount // guarded by mu, and so are its fields
-	looked time.Time           // guarded by mu; for what to forget
+	slices sparse.Array[sliceCount] // guarded by mu, and so are its fields but server
+	looked time.Time                // guarded by mu; for what to forget
 }
 
-// sliceCount is not forgotten while a request is under way.
+// sliceCount is not forgotten while a request is under way. With the counts is what
+// else each request needs of its slice.
 type sliceCount struct {
 	requests int // under way
 	tokens   float64
 	at       time.Time // when tokens was right
 	failures int       // in a row
 	until    time.Time // after breakerFailures: when the next probe may go
+
+	server atomic.Pointer[upstream.Server] // where a request went last
+}
+
+// serverAt returns the slice's server at addr.
+func (c *sliceCount) serverAt(addr string) *upstream.Server {
+	s := c.server.Load()
+	if s == nil || s.Addr() != addr {
+		s = upstream.NewServer(addr)
+		c.server.Store(s)
+	}
+	return s
 }
 
 func newLimits(l Limits) *limits {
-	return &limits{Limits: l, now: time.Now, slices: make(map[int]*sliceCount)}
+	return &limits{Limits: l, now: time.Now}
 }
 
 var errTooManyAtOnce = platform.Errorf(platform.ErrTooMany, "Too many requests at once. Try again in a moment.")
@@ -68,10 +84,10 @@ func (l *limits) enter(number int) (c *sliceCount, retryAfter int, err error) {
 	if now.Sub(l.looked) >= forgetAfter {
 		l.forget(now)
 	}
-	c = l.slices[number]
+	c = l.slices.Get(number)
 	if c == nil {
 		c = &sliceCount{tokens: float64(l.Burst), at: now}
-		l.slices[number] = c
+		l.slices.Set(number, c)
 	}
 	if c.requests >= l.Requests {
 		return nil, 1, errTooManyAtOnce
@@ -132,14 +148,14 @@ func (l *limits) learn(c *sliceCount, o outcome) {
 // and that nobody has asked for since. The caller holds mu.
 func (l *limits) forget(now time.Time) {
 	l.looked = now
-	for number, c := range l.slices {
+	for number, c := range l.slices.All() {
 		idle, keep := now.Sub(c.at), forgetAfter
 		if c.failures > 0 {
 			keep = forgetFailures
 		}
 		full := c.tokens+idle.Seconds()*l.Rate >= float64(l.Burst)
 		if c.requests == 0 && full && idle > keep {
-			delete(l.slices, number)
+			l.slices.Set(number, nil)
 		}
 	}
 }
@@ -149,7 +165,7 @@ func (l *limits) failing() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	n := 0
-	for _, c := range l.slices {
+	for _, c := range l.slices.All() {
 		if c.failures >= breakerFailures {
 			n++
 		}

@@ -103,14 +103,14 @@ func TestLimitsForget(t *testing.T) {
 		}
 	}
 	now = now.Add(forgetAfter)
-	if _, _, err := l.enter(2000); err != nil || len(l.slices) != 1001 {
-		t.Errorf("%d slices are remembered, %v; want all for a minute", len(l.slices), err)
+	if _, _, err := l.enter(2000); err != nil || l.slices.Len() != 1001 {
+		t.Errorf("%d slices are remembered, %v; want all for a minute", l.slices.Len(), err)
 	}
 	now = now.Add(forgetAfter)
 	if _, _, err := l.enter(2000); err != nil {
 		t.Error(err)
 	}
-	if n := len(l.slices); n != 2 {
+	if n := l.slices.Len(); n != 2 {
 		t.Errorf("%d slices are remembered, want the busy one and the current one", n)
 	}
 }
@@ -128,7 +128,7 @@ func TestLimitsForgetNothingTooEarly(t *testing.T) {
 		}
 		return c
 	}
-	known := func(number int) bool { return l.slices[number] != nil }
+	known := func(number int) bool { return l.slices.Get(number) != nil }
 	enter(1)
 	now = now.Add(time.Second)
 	l.leave(enter(7)) // its token is back after 100 s

@@ -66,7 +66,7 @@ func (t *transports) send(req *upstream.Request) (*http.Response, error) {
 	ctx, cancel := context.WithCancelCause(req.Context())
 	r := req.WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{Got1xxResponse: req.Interim}))
 	u := *req.URL
-	u.Scheme, u.Host = "http", req.Addr
+	u.Scheme, u.Host = "http", req.Server.Addr()
 	r.URL, r.Header = &u, req.Header.Clone()
 	setFields(r.Header, req.Fields)
 	if r.Header["User-Agent"] == nil {
@@ -129,7 +129,7 @@ func (t *sliceTransport) send(number int, count *sliceCount, req *upstream.Reque
 	}
 	err = t.locate(req.Context(), number, count, body.replayable, func(addr string) (wrong string, err error) {
 		out, attempt := *req, body.attempt()
-		out.Addr = addr
+		out.Server = count.serverAt(addr)
 		if attempt != nil {
 			r := *req.Request
 			out.Request, r.Body = &r, attempt

@@ -178,7 +178,7 @@ func (a *changingAuth) Authenticate(*http.Request) (*auth.Identity, error) {
 func TestOpenSocketsAreNotRequests(t *testing.T) {
 	b := setupWith(t, Limits{Requests: 1, Rate: 1000, Burst: 1000}, newFakeSlice(t, 7, upgradeEcho))
 	l := b.proxy.limits
-	underWay := func() int { l.mu.Lock(); defer l.mu.Unlock(); return l.slices[7].requests }
+	underWay := func() int { l.mu.Lock(); defer l.mu.Unlock(); return l.slices.Get(7).requests }
 	for range 3 {
 		dialWebSocket(t, b, "ana", "")
 		for deadline := time.Now().Add(10 * time.Second); underWay() > 0; time.Sleep(time.Millisecond) {

@@ -28,13 +28,13 @@ var past = time.Unix(1, 0)
 // conn is a connection to a server. One request at a time uses it.
 type conn struct {
 	net.Conn
-	addr string
-	raw  syscall.RawConn
-	idle time.Time
+	raw syscall.RawConn
 
 	*buffers               // nil while idle
-	older, newer *conn     // while idle, in the pool
-	host         *poolHost // where it was idle last; nil if it never was
+	since        time.Time // when it became idle
+	server       *Server   // guarded by pool.mu once the connection was idle
+	below        *conn     // guarded by pool.mu; of the same server
+	older, newer *conn     // guarded by pool.mu
 
 	headerLimit int
 	left        int // bytes that may still be read; counts down while a header is read
@@ -67,12 +67,12 @@ var unusedBuffers = sync.Pool{New: func() any { return &buffers{br: bufio.NewRea
 
 const noLimit = int(^uint(0) >> 1)
 
-func newConn(nc net.Conn, addr string, headerLimit int, watch *watch) (*conn, error) {
+func newConn(nc net.Conn, server *Server, headerLimit int, watch *watch) (*conn, error) {
 	raw, err := nc.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	c := &conn{Conn: nc, addr: addr, raw: raw, watch: watch, headerLimit: headerLimit, left: noLimit}
+	c := &conn{Conn: nc, server: server, raw: raw, watch: watch, headerLimit: headerLimit, left: noLimit}
 	c.ask = func(fd uintptr) (done bool) {
 		c.n, c.err = wire.ReadNow(fd, c.into)
 		waits := errors.Is(c.err, syscall.EAGAIN)
@@ -148,7 +148,7 @@ func (c *conn) finish() (aborted bool) {
 // rest is for a connection whose answer was read to the end: nobody reads from
 // its buffer any more.
 func (c *conn) rest() {
-	c.ctx, c.idle = nil, time.Now()
+	c.ctx, c.since = nil, time.Now()
 	c.br.Reset(nil)
 	unusedBuffers.Put(c.buffers)
 	c.buffers = nil

@@ -11,57 +11,75 @@ const sweeps = 4
 // pool keeps connections for the next request; when it is full, the one that
 // was used longest ago makes room. The zero value needs init.
 type pool struct {
-	perHost, total int
-	timeout        time.Duration
+	perServer, total int
+	timeout          time.Duration
 
-	mu     sync.Mutex
-	closed bool                 // guarded by mu
-	hosts  map[string]*poolHost // guarded by mu; by address
-	count  int                  // guarded by mu; of all hosts
-	sweep  *time.Timer          // guarded by mu; nil while nothing is idle
+	mu      sync.Mutex
+	closed  bool               // guarded by mu
+	servers map[string]*Server // guarded by mu; by address
+	count   int                // guarded by mu; of all servers
+	sweep   *time.Timer        // guarded by mu; nil while nothing is idle
 
 	oldest, latest *conn // guarded by mu, and so are the links between them
 }
 
-// poolHost is what is idle for one address. Connections point to theirs: to put
-// one back takes no look into the map.
-type poolHost struct {
-	idle    []*conn // guarded by pool.mu; the latest used last
-	dropped bool    // guarded by pool.mu; it is not in the map any more
+// Server is where requests are sent, and what is idle for it. Who sends many to
+// one keeps its Server: what is idle is found at once then.
+type Server struct {
+	addr string // host:port
+
+	listed bool  // guarded by pool.mu; it is in pool.servers
+	idle   *conn // guarded by pool.mu, and so are the links below it; the latest used
+	count  int   // guarded by pool.mu
 }
 
-func (p *pool) init(perHost, total int, timeout time.Duration) {
-	p.perHost, p.total, p.timeout = perHost, total, timeout
-	p.hosts = make(map[string]*poolHost)
+// NewServer returns the server at an address ("host:port"). There may be several
+// for one address.
+func NewServer(addr string) *Server { return &Server{addr: addr} }
+
+// Addr returns the address ("host:port").
+func (s *Server) Addr() string { return s.addr }
+
+func (p *pool) init(perServer, total int, timeout time.Duration) {
+	p.perServer, p.total, p.timeout = perServer, total, timeout
+	p.servers = make(map[string]*Server)
 }
 
-// take returns the connection to addr that was used last, nil if there is none.
-func (p *pool) take(addr string) *conn {
+// take returns the connection to a server that was used last, nil if there is none.
+func (p *pool) take(s *Server) *conn {
 	for {
-		c := p.pop(addr)
+		c := p.pop(s)
 		if c == nil {
 			return nil
 		}
-		if time.Since(c.idle) < p.timeout {
+		if time.Since(c.since) < p.timeout {
 			return c
 		}
 		c.Close()
 	}
 }
 
-func (p *pool) pop(addr string) *conn {
+func (p *pool) pop(s *Server) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	h := p.hosts[addr]
-	if h == nil || len(h.idle) == 0 {
+	s = p.listed(s)
+	if s == nil || s.idle == nil {
 		return nil
 	}
-	last := len(h.idle) - 1
-	c := h.idle[last]
-	h.idle[last] = nil
-	h.idle = h.idle[:last]
+	c := s.idle
+	s.idle, c.below = c.below, nil
+	s.count--
 	p.unlink(c)
 	return c
+}
+
+// listed returns the server of that address that has what is idle, nil if nothing
+// is. The caller holds mu.
+func (p *pool) listed(s *Server) *Server {
+	if s.listed {
+		return s
+	}
+	return p.servers[s.addr]
 }
 
 // put keeps a connection whose answer was read to the end.
@@ -79,16 +97,17 @@ func (p *pool) add(c *conn) (left *conn) {
 	if p.closed {
 		return c
 	}
-	h := p.host(c)
-	if len(h.idle) >= p.perHost {
+	s := p.list(c)
+	if s.count >= p.perServer {
 		return c
 	}
 	if p.count >= p.total {
 		left = p.oldest
 		p.removeOldest()
-		h = p.host(c)
+		s = p.list(c)
 	}
-	h.idle = append(h.idle, c)
+	c.below, s.idle = s.idle, c
+	s.count++
 	p.link(c)
 	if p.sweep == nil {
 		p.sweep = time.AfterFunc(p.timeout/sweeps, p.expire)
@@ -96,21 +115,21 @@ func (p *pool) add(c *conn) (left *conn) {
 	return left
 }
 
-// host returns where c belongs. The caller holds mu.
-func (p *pool) host(c *conn) *poolHost {
-	if c.host == nil || c.host.dropped {
-		if c.host = p.hosts[c.addr]; c.host == nil {
-			c.host = new(poolHost)
-			p.hosts[c.addr] = c.host
-		}
+// list returns where c belongs. The caller holds mu.
+func (p *pool) list(c *conn) *Server {
+	s := p.listed(c.server)
+	if s == nil {
+		s = c.server
+		s.listed, p.servers[s.addr] = true, s
 	}
-	return c.host
+	c.server = s
+	return s
 }
 
-// forget drops a host; what is idle there is the caller's, who holds mu.
-func (p *pool) forget(addr string, h *poolHost) {
-	h.dropped = true
-	delete(p.hosts, addr)
+// forget drops a server that has nothing idle any more. The caller holds mu.
+func (p *pool) forget(s *Server) {
+	s.listed = false
+	delete(p.servers, s.addr)
 }
 
 // link makes c the latest. The caller holds mu.
@@ -141,36 +160,42 @@ func (p *pool) unlink(c *conn) {
 	p.count--
 }
 
-// removeOldest removes what is the first of its host too. The caller holds mu.
+// removeOldest removes what is the last of its server's too. The caller holds mu.
 func (p *pool) removeOldest() {
 	c := p.oldest
-	h := c.host
-	h.idle[0] = nil
-	h.idle = h.idle[1:]
-	if len(h.idle) == 0 {
-		p.forget(c.addr, h)
+	s := c.server
+	at := &s.idle
+	for *at != c {
+		at = &(*at).below
+	}
+	*at = nil
+	if s.count--; s.count == 0 {
+		p.forget(s)
 	}
 	p.unlink(c)
 }
 
-// drop closes what is idle for addr.
-func (p *pool) drop(addr string) {
-	closeAll(p.takeAll(addr))
+// drop closes what is idle for a server.
+func (p *pool) drop(s *Server) {
+	p.mu.Lock()
+	var all []*conn
+	if s = p.listed(s); s != nil {
+		all = p.takeAll(s)
+	}
+	p.mu.Unlock()
+	closeAll(all)
 }
 
-func (p *pool) takeAll(addr string) []*conn {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	h := p.hosts[addr]
-	if h == nil {
-		return nil
-	}
-	p.forget(addr, h)
-	for _, c := range h.idle {
+// takeAll removes all that is idle for a server. The caller holds mu.
+func (p *pool) takeAll(s *Server) (all []*conn) {
+	for s.idle != nil {
+		c := s.idle
+		s.idle, c.below = c.below, nil
 		p.unlink(c)
+		all = append(all, c)
 	}
-	all := h.idle
-	h.idle = nil // who is in use still points to h
+	s.count = 0
+	p.forget(s)
 	return all
 }
 
@@ -179,13 +204,13 @@ func (p *pool) takeAll(addr string) []*conn {
 func (p *pool) expire() {
 	var old []*conn
 	p.mu.Lock()
-	for p.oldest != nil && time.Since(p.oldest.idle) >= p.timeout {
+	for p.oldest != nil && time.Since(p.oldest.since) >= p.timeout {
 		old = append(old, p.oldest)
 		p.removeOldest()
 	}
-	for addr, h := range p.hosts {
-		if len(h.idle) == 0 { // all taken; as likely as not the server is gone
-			p.forget(addr, h)
+	for _, s := range p.servers {
+		if s.idle == nil { // all taken; as likely as not the server is gone
+			p.forget(s)
 		}
 	}
 	if p.count == 0 || p.closed {
@@ -199,13 +224,13 @@ func (p *pool) expire() {
 
 func (p *pool) close() {
 	p.mu.Lock()
-	hosts := p.hosts
-	p.hosts, p.count, p.closed = make(map[string]*poolHost), 0, true
-	p.oldest, p.latest = nil, nil
-	p.mu.Unlock()
-	for _, h := range hosts {
-		closeAll(h.idle)
+	p.closed = true
+	var all []*conn
+	for _, s := range p.servers {
+		all = append(all, p.takeAll(s)...)
 	}
+	p.mu.Unlock()
+	closeAll(all)
 }
 
 func (p *pool) len() int {

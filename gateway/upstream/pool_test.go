@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// pipes are connections to addr that were used just now.
+// pipes are connections to addr that were used just now; each knows a Server of its
+// own, as when all were dialled at once.
 func pipes(t *testing.T, addr string, n int) (all []*conn) {
 	for range n {
 		nc, other := net.Pipe()
 		t.Cleanup(func() { nc.Close(); other.Close() })
-		all = append(all, &conn{Conn: nc, addr: addr, idle: time.Now()})
+		all = append(all, &conn{Conn: nc, server: NewServer(addr), since: time.Now()})
 	}
 	return all
 }
@@ -35,14 +36,14 @@ func TestPoolKeepsWhatComesBackLater(t *testing.T) {
 	if p.add(of[2]) != of[2] {
 		t.Error("more are kept for one address than may be")
 	}
-	if got := p.take("a"); got != of[1] {
+	if got := p.take(NewServer("a")); got != of[1] {
 		t.Fatal("not the one that was used last")
 	}
-	p.drop("a")
-	if p.take("a") != nil || p.len() != 0 {
+	p.drop(NewServer("a"))
+	if p.take(NewServer("a")) != nil || p.len() != 0 {
 		t.Error("one that was dropped is there")
 	}
-	if p.add(of[1]) != nil || p.take("a") != of[1] {
+	if p.add(of[1]) != nil || p.take(NewServer("a")) != of[1] {
 		t.Error("what comes back later is lost")
 	}
 	if p.add(of[2]) != nil || p.add(of[1]) != nil || p.len() != 2 {
@@ -56,13 +57,13 @@ func TestPoolKeepsWhatComesBackLater(t *testing.T) {
 	if p.add(others[1]) != of[2] || p.len() != 3 {
 		t.Error("the oldest did not make room")
 	}
-	if p.take("a") != of[1] || p.take("a") != nil || p.take("b") != others[1] || p.take("b") != others[0] {
+	if p.take(NewServer("a")) != of[1] || p.take(NewServer("a")) != nil || p.take(NewServer("b")) != others[1] || p.take(NewServer("b")) != others[0] {
 		t.Error("not what was kept")
 	}
 	if p.add(of[1]) != nil || p.add(others[0]) != nil || p.add(of[2]) != nil {
 		t.Error("not kept")
 	}
-	if p.add(others[1]) != of[1] || p.take("a") != of[2] {
+	if p.add(others[1]) != of[1] || p.take(NewServer("a")) != of[2] {
 		t.Error("the oldest of two did not make room")
 	}
 }
@@ -73,10 +74,10 @@ func TestPoolOfOne(t *testing.T) {
 	p.init(2, 1, time.Minute)
 	t.Cleanup(p.close)
 	of := pipes(t, "a", 2)
-	if p.add(of[0]) != nil || p.take("a") != of[0] || p.add(of[1]) != nil {
+	if p.add(of[0]) != nil || p.take(NewServer("a")) != of[0] || p.add(of[1]) != nil {
 		t.Fatal("not kept")
 	}
-	if p.add(of[0]) != of[1] || p.take("a") != of[0] || p.len() != 0 {
+	if p.add(of[0]) != of[1] || p.take(NewServer("a")) != of[0] || p.len() != 0 {
 		t.Error("the latest is not the one that is kept")
 	}
 }
@@ -88,23 +89,23 @@ func TestPoolExpires(t *testing.T) {
 	p.init(2, 9, time.Hour)
 	t.Cleanup(p.close)
 	old, young, used := pipes(t, "a", 1)[0], pipes(t, "a", 1)[0], pipes(t, "b", 1)[0]
-	old.idle = old.idle.Add(-2 * time.Hour)
+	old.since = old.since.Add(-2 * time.Hour)
 	for _, c := range []*conn{old, young, used} {
 		if p.add(c) != nil {
 			t.Fatal("not kept")
 		}
 	}
-	if p.take("b") != used {
+	if p.take(NewServer("b")) != used {
 		t.Fatal("not there")
 	}
 	p.expire()
 	if !isClosed(old) || isClosed(young) || isClosed(used) {
 		t.Error("closed is not what is too old")
 	}
-	if len(p.hosts) != 1 || p.len() != 1 {
-		t.Errorf("%d hosts and %d connections are left, want 1 of each", len(p.hosts), p.len())
+	if len(p.servers) != 1 || p.len() != 1 {
+		t.Errorf("%d servers and %d connections are left, want 1 of each", len(p.servers), p.len())
 	}
-	if p.add(used) != nil || p.take("b") != used || p.take("a") != young || p.take("a") != nil {
+	if p.add(used) != nil || p.take(NewServer("b")) != used || p.take(NewServer("a")) != young || p.take(NewServer("a")) != nil {
 		t.Error("not what was kept")
 	}
 }
@@ -116,8 +117,8 @@ func TestPoolClosesWhatItDrops(t *testing.T) {
 	if p.add(dropped) != nil || p.add(closed) != nil {
 		t.Fatal("not kept")
 	}
-	p.drop("a")
-	if !isClosed(dropped) || isClosed(closed) {
+	p.drop(NewServer("a"))
+	if !isClosed(dropped) || isClosed(closed) || len(p.servers) != 1 {
 		t.Error("closed is not what was dropped")
 	}
 	p.close()

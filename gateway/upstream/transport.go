@@ -59,7 +59,7 @@ func (t *Transport) Fits(req *Request) bool {
 			return false
 		}
 	}
-	return (req.Addr != "" || req.URL.Scheme == "http") && !req.Close && req.Method != http.MethodConnect &&
+	return (req.Server != nil || req.URL.Scheme == "http") && !req.Close && req.Method != http.MethodConnect &&
 		req.Header["Expect"] == nil && req.Header["Upgrade"] == nil && req.Header["Trailer"] == nil && req.Trailer == nil
 }
 
@@ -85,8 +85,8 @@ var (
 type Request struct {
 	*http.Request
 
-	// Addr ("host:port") is where it is sent; "" for the host of its URL.
-	Addr string
+	// Server is where it is sent; nil for the host of its URL.
+	Server *Server
 
 	// Fields are sent beside Header, which has none of these names.
 	Fields []Field
@@ -118,11 +118,11 @@ func (t *Transport) Send(req *Request) (*http.Response, error) {
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	addr := req.Addr
-	if addr == "" {
-		addr = req.URL.Host
+	server := req.Server
+	if server == nil {
+		server = NewServer(req.URL.Host)
 	}
-	for c := t.idle.take(addr); c != nil; c = t.idle.take(addr) {
+	for c := t.idle.take(server); c != nil; c = t.idle.take(server) {
 		res, err := t.exchange(ctx, c, req)
 		if err == nil {
 			return res, nil
@@ -135,9 +135,9 @@ func (t *Transport) Send(req *Request) (*http.Response, error) {
 		case c.answered || !closedByServer(err) || !repeatable(req.Request):
 			return nil, err
 		}
-		t.idle.drop(addr) // the others are as old
+		t.idle.drop(server) // the others are as old
 	}
-	c, err := t.dial(ctx, addr)
+	c, err := t.dial(ctx, server)
 	if err != nil {
 		return nil, err
 	}
@@ -148,12 +148,12 @@ func (t *Transport) Send(req *Request) (*http.Response, error) {
 	return res, nil
 }
 
-func (t *Transport) dial(ctx context.Context, addr string) (*conn, error) {
-	nc, err := t.dialer.DialContext(ctx, "tcp", addr)
+func (t *Transport) dial(ctx context.Context, server *Server) (*conn, error) {
+	nc, err := t.dialer.DialContext(ctx, "tcp", server.addr)
 	if err != nil {
 		return nil, err
 	}
-	c, err := newConn(nc, addr, t.MaxHeaderBytes, &t.watch)
+	c, err := newConn(nc, server, t.MaxHeaderBytes, &t.watch)
 	if err != nil {
 		nc.Close()
 		return nil, err
@@ -167,7 +167,7 @@ func (t *Transport) dial(ctx context.Context, addr string) (*conn, error) {
 // nil and the answer like one of RoundTrip.
 func (t *Transport) Upgrade(addr string, req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
 	ctx := req.Context()
-	c, err := t.dial(ctx, addr)
+	c, err := t.dial(ctx, NewServer(addr))
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -1,0 +1,77 @@
+// Package sparse has arrays with gaps: tables of slices by their number.
+package sparse
+
+import "iter"
+
+const pageBits = 6 // 64 places, 512 bytes; slices that are in use have numbers close to each other
+
+// Array maps numbers to values. Where numbers are close to each other a value is
+// one look into memory away, which a map with as many takes several for. The zero
+// value is empty. It is not safe for concurrent use while it is changed.
+type Array[T any] struct {
+	pages map[int]*page[T]
+	count int
+}
+
+type page[T any] struct {
+	places [1 << pageBits]*T
+	count  int
+}
+
+func split(number int) (at, place int) { return number >> pageBits, number & (1<<pageBits - 1) }
+
+// Len returns how many values there are.
+func (a *Array[T]) Len() int { return a.count }
+
+// Get returns the value of a number, nil if it has none.
+func (a *Array[T]) Get(number int) *T {
+	at, place := split(number)
+	p := a.pages[at]
+	if p == nil {
+		return nil
+	}
+	return p.places[place]
+}
+
+// Set gives a number a value; nil takes it away.
+func (a *Array[T]) Set(number int, value *T) {
+	at, place := split(number)
+	p := a.pages[at]
+	if p == nil {
+		if value == nil {
+			return
+		}
+		if a.pages == nil {
+			a.pages = make(map[int]*page[T])
+		}
+		p = new(page[T])
+		a.pages[at] = p
+	}
+	change := 0
+	if value != nil {
+		change++
+	}
+	if p.places[place] != nil {
+		change--
+	}
+	p.places[place] = value
+	p.count += change
+	a.count += change
+	if p.count == 0 {
+		delete(a.pages, at)
+	}
+}
+
+// All returns the numbers that have values, in no order. A value may be taken away
+// meanwhile.
+func (a *Array[T]) All() iter.Seq2[int, *T] {
+	return func(yield func(int, *T) bool) {
+		for at, p := range a.pages {
+			for place, value := range p.places {
+				if value != nil && !yield(at<<pageBits|place, value) {
+					return
+				}
+			}
+		}
+	}
+}
