@@ -3,7 +3,7 @@ package sparse
 
 import "iter"
 
-const pageBits = 6 // 64 places, 512 bytes; slices that are in use have numbers close to each other
+const pageBits = 9 // 512 places, 4 KiB; slices that are in use have numbers close to each other
 
 // Array maps numbers to values. Where numbers are close to each other a value is
 // one look into memory away, which a map with as many takes several for. The zero

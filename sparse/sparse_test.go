@@ -13,7 +13,7 @@ func TestArrayIsLikeAMap(t *testing.T) {
 	var a Array[int]
 	want := make(map[int]*int)
 	for range 20_000 {
-		number := random.IntN(300) - 20
+		number := random.IntN(2000) - 20
 		if random.IntN(8) == 0 {
 			number *= 1_000_003
 		}
