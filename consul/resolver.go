@@ -228,7 +228,7 @@ func (r *Resolver) store(number int, e *resolverEntry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.table.Get(number) == nil && r.table.Len() >= resolveEntries {
-		for n := range r.table.All() { // any: it is looked up again when needed
+		for n := range r.table.All() { // the first: it is looked up again when needed
 			r.table.Set(n, nil)
 			break
 		}

@@ -5,9 +5,10 @@ import "iter"
 
 const pageBits = 9 // 512 places, 4 KiB; slices that are in use have numbers close to each other
 
-// Array maps numbers to values. Where numbers are close to each other a value is
-// one look into memory away, which a map with as many takes several for. The zero
-// value is empty. It is not safe for concurrent use while it is changed.
+// Array maps numbers to values. Where numbers are close to each other there are so
+// few pages that all but the value and its place are in the processor's cache, of a
+// map with as many values little. The zero value is empty. It is not safe for
+// concurrent use while it is changed.
 type Array[T any] struct {
 	pages map[int]*page[T]
 	count int
@@ -18,15 +19,15 @@ type page[T any] struct {
 	count  int
 }
 
-func split(number int) (at, place int) { return number >> pageBits, number & (1<<pageBits - 1) }
+func split(number int) (key, place int) { return number >> pageBits, number & (1<<pageBits - 1) }
 
 // Len returns how many values there are.
 func (a *Array[T]) Len() int { return a.count }
 
 // Get returns the value of a number, nil if it has none.
 func (a *Array[T]) Get(number int) *T {
-	at, place := split(number)
-	p := a.pages[at]
+	key, place := split(number)
+	p := a.pages[key]
 	if p == nil {
 		return nil
 	}
@@ -35,8 +36,8 @@ func (a *Array[T]) Get(number int) *T {
 
 // Set gives a number a value; nil takes it away.
 func (a *Array[T]) Set(number int, value *T) {
-	at, place := split(number)
-	p := a.pages[at]
+	key, place := split(number)
+	p := a.pages[key]
 	if p == nil {
 		if value == nil {
 			return
@@ -45,7 +46,7 @@ func (a *Array[T]) Set(number int, value *T) {
 			a.pages = make(map[int]*page[T])
 		}
 		p = new(page[T])
-		a.pages[at] = p
+		a.pages[key] = p
 	}
 	change := 0
 	if value != nil {
@@ -58,17 +59,17 @@ func (a *Array[T]) Set(number int, value *T) {
 	p.count += change
 	a.count += change
 	if p.count == 0 {
-		delete(a.pages, at)
+		delete(a.pages, key)
 	}
 }
 
-// All returns the numbers that have values, in no order. A value may be taken away
-// meanwhile.
+// All returns the numbers that have values, in no order to rely on. Values may be
+// taken away meanwhile.
 func (a *Array[T]) All() iter.Seq2[int, *T] {
 	return func(yield func(int, *T) bool) {
-		for at, p := range a.pages {
-			for place, value := range p.places {
-				if value != nil && !yield(at<<pageBits|place, value) {
+		for key, p := range a.pages {
+			for place, value := range &p.places { // not a copy
+				if value != nil && !yield(key<<pageBits|place, value) {
 					return
 				}
 			}

@@ -45,6 +45,19 @@ func TestArrayIsLikeAMap(t *testing.T) {
 	}
 }
 
+// What is taken away while all are looked at is not seen any more.
+func TestArrayShowsWhatIsThere(t *testing.T) {
+	var a Array[int]
+	a.Set(1, new(int))
+	a.Set(2, new(int))
+	for number := range a.All() {
+		if a.Get(number) == nil {
+			t.Errorf("%d was taken away", number)
+		}
+		a.Set(3-number, nil)
+	}
+}
+
 func TestArrayStopsWhenAsked(t *testing.T) {
 	var a Array[int]
 	a.Set(1, new(int))

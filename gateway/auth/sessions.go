@@ -72,7 +72,7 @@ type Sessions struct {
 	live    bool                     // guarded by mu; notifications arrive
 	epoch   uint64                   // guarded by mu; changes with each invalidation
 	entries map[[32]byte]*cacheEntry // guarded by mu
-	byUser  map[string]*cacheEntry   // guarded by mu; one of each user's entries, which leads to the others
+	byUser  map[string]*cacheEntry   // guarded by mu; the first of each user's entries
 
 	seenMu sync.Mutex
 	seen   map[[32]byte]bool // guarded by seenMu; in use, and not noted in the database yet
@@ -291,7 +291,7 @@ func (s *Sessions) forget(e *cacheEntry) {
 	case e.previous != nil:
 		e.previous.next = e.next
 	case e.next != nil:
-		s.byUser[e.User.ID] = e.next
+		s.byUser[e.next.User.ID] = e.next // the key is part of what stays
 	default:
 		delete(s.byUser, e.User.ID)
 	}
@@ -404,6 +404,7 @@ func (s *Sessions) reset(live bool) {
 	defer s.mu.Unlock()
 	s.live = live
 	s.epoch++
-	clear(s.entries)
-	clear(s.byUser)
+	for _, e := range s.entries {
+		s.forget(e)
+	}
 }

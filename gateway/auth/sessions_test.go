@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -387,16 +388,25 @@ func TestSessionsBelongToTheirUsers(t *testing.T) {
 	want := make(map[[32]byte]string)
 	for range 5000 {
 		hash, user := [32]byte{byte(random.IntN(12))}, users[random.IntN(len(users))]
-		switch random.IntN(8) {
+		before := slices.Collect(maps.Values(b.entries))
+		switch random.IntN(24) {
 		case 0:
+			b.Resume()
+			clear(want)
+		case 1, 2:
 			b.InvalidateUser(user)
 			maps.DeleteFunc(want, func(_ [32]byte, u string) bool { return u == user })
-		case 1, 2:
+		case 3, 4, 5, 6, 7:
 			b.Invalidate(hash)
 			delete(want, hash)
 		default:
 			b.remember(&cacheEntry{Identity: Identity{Session: hash, User: platform.User{ID: user}}}, b.epoch)
 			want[hash] = user
+		}
+		for _, e := range before {
+			if b.entries[e.Session] != e && (e.next != nil || e.previous != nil) {
+				t.Fatal("one that is forgotten leads to others")
+			}
 		}
 		got := make(map[[32]byte]string)
 		for user, e := range b.byUser {

@@ -55,17 +55,20 @@ type sliceCount struct {
 	failures int       // in a row
 	until    time.Time // after breakerFailures: when the next probe may go
 
-	server atomic.Pointer[upstream.Server] // where a request went last
+	server atomic.Pointer[upstream.Server] // where a plain request went last
 }
 
-// serverAt returns the slice's server at addr.
-func (c *sliceCount) serverAt(addr string) *upstream.Server {
-	s := c.server.Load()
-	if s == nil || s.Addr() != addr {
-		s = upstream.NewServer(addr)
-		c.server.Store(s)
+// serverAt returns the slice's server at addr, one of t's.
+func (c *sliceCount) serverAt(addr string, t *upstream.Transport) *upstream.Server {
+	for {
+		s := c.server.Load()
+		if s != nil && s.Addr() == addr {
+			return s
+		}
+		if found := t.Server(addr); c.server.CompareAndSwap(s, found) {
+			return found
+		}
 	}
-	return s
 }
 
 func newLimits(l Limits) *limits {

@@ -318,7 +318,7 @@ func TestSliceThatStopsHalfWay(t *testing.T) {
 		b := setup(t, seven)
 		tr := newTransports(10 * time.Second)
 		tr.quick = upstream.New(upstream.Options{DialTimeout: dialTimeout, HeaderTimeout: 10 * time.Second, BodyTimeout: 100 * time.Millisecond,
-			IdlePerHost: 1, IdleTotal: 1, MaxHeaderBytes: maxHeaderBytes, MaxBody: replayBytes})
+			IdlePerServer: 1, IdleTotal: 1, MaxHeaderBytes: maxHeaderBytes, MaxBody: replayBytes})
 		tr.piece = 100 * time.Millisecond
 		b.proxy.slices.transports = tr
 		req, _ := http.NewRequestWithContext(t.Context(), "POST", b.url+"/api/x", bytes.NewReader(make([]byte, size)))

@@ -41,7 +41,7 @@ type transports struct {
 func newTransports(begin time.Duration) *transports {
 	quick := upstream.New(upstream.Options{
 		DialTimeout: dialTimeout, HeaderTimeout: begin, BodyTimeout: pieceTimeout,
-		IdleTimeout: idleTimeout, IdlePerHost: idlePerSlice, IdleTotal: idleTotal,
+		IdleTimeout: idleTimeout, IdlePerServer: idlePerSlice, IdleTotal: idleTotal,
 		MaxHeaderBytes: maxHeaderBytes, MaxBody: replayBytes,
 	})
 	return &transports{quick: quick, piece: pieceTimeout, rest: &http.Transport{
@@ -129,7 +129,7 @@ func (t *sliceTransport) send(number int, count *sliceCount, req *upstream.Reque
 	}
 	err = t.locate(req.Context(), number, count, body.replayable, func(addr string) (wrong string, err error) {
 		out, attempt := *req, body.attempt()
-		out.Server = count.serverAt(addr)
+		out.Server = count.serverAt(addr, t.quick)
 		if attempt != nil {
 			r := *req.Request
 			out.Request, r.Body = &r, attempt

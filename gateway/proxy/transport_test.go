@@ -23,7 +23,7 @@ func TestTransportsAreAsDesigned(t *testing.T) {
 	}
 	want := upstream.Options{
 		DialTimeout: 3 * time.Second, HeaderTimeout: time.Minute, BodyTimeout: time.Minute,
-		IdleTimeout: 90 * time.Second, IdlePerHost: 32, IdleTotal: 12_288, MaxHeaderBytes: 64 << 10, MaxBody: 64 << 10,
+		IdleTimeout: 90 * time.Second, IdlePerServer: 32, IdleTotal: 12_288, MaxHeaderBytes: 64 << 10, MaxBody: 64 << 10,
 	}
 	if tr.quick.Options != want {
 		t.Errorf("quick: %+v", tr.quick.Options)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -68,6 +69,7 @@ func (r *Registry) Add(kind Kind, session [32]byte, user string, endsAt time.Tim
 	if r.perUser[user] >= MaxPerUser {
 		return nil, platform.Errorf(platform.ErrTooMany, "Too many open connections; at most %d are allowed.", MaxPerUser)
 	}
+	user = strings.Clone(user) // kept for long: nothing of what it was part of
 	s := &Socket{kind: kind, session: session, user: user, endsAt: endsAt, close: close}
 	r.open[s] = struct{}{}
 	r.perUser[user]++

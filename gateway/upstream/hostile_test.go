@@ -27,7 +27,7 @@ const (
 func options() upstream.Options {
 	return upstream.Options{
 		DialTimeout: dialTimeout, HeaderTimeout: timeout, BodyTimeout: timeout, IdleTimeout: time.Minute,
-		IdlePerHost: 4, IdleTotal: 8, MaxHeaderBytes: 16 << 10, MaxBody: 64 << 10,
+		IdlePerServer: 4, IdleTotal: 8, MaxHeaderBytes: 16 << 10, MaxBody: 64 << 10,
 	}
 }
 
@@ -425,7 +425,7 @@ func TestCancellation(t *testing.T) {
 		})
 		rt := upstream.New(upstream.Options{
 			DialTimeout: dialTimeout, HeaderTimeout: time.Hour, BodyTimeout: time.Hour, IdleTimeout: time.Minute,
-			IdlePerHost: 4, IdleTotal: 8, MaxHeaderBytes: 16 << 10,
+			IdlePerServer: 4, IdleTotal: 8, MaxHeaderBytes: 16 << 10,
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		go func() {
@@ -560,8 +560,8 @@ func TestIdleConnections(t *testing.T) {
 	}
 	close(gate)
 	wg.Wait()
-	if n := rt.Idle(); n == 0 || n > o.IdlePerHost {
-		t.Errorf("%d idle connections, want 1 to %d", n, o.IdlePerHost)
+	if n := rt.Idle(); n == 0 || n > o.IdlePerServer {
+		t.Errorf("%d idle connections, want 1 to %d", n, o.IdlePerServer)
 	}
 	for deadline := time.Now().Add(5 * time.Second); rt.Idle() > 0; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -23,19 +23,15 @@ type pool struct {
 	oldest, latest *conn // guarded by mu, and so are the links between them
 }
 
-// Server is where requests are sent, and what is idle for it. Who sends many to
-// one keeps its Server: what is idle is found at once then.
+// Server is where a transport sends requests, and what is idle for it. Who sends
+// many to one keeps its Server: what is idle is found at once then.
 type Server struct {
 	addr string // host:port
 
 	listed bool  // guarded by pool.mu; it is in pool.servers
 	idle   *conn // guarded by pool.mu, and so are the links below it; the latest used
-	count  int   // guarded by pool.mu
+	count  int   // guarded by pool.mu; of what is idle
 }
-
-// NewServer returns the server at an address ("host:port"). There may be several
-// for one address.
-func NewServer(addr string) *Server { return &Server{addr: addr} }
 
 // Addr returns the address ("host:port").
 func (s *Server) Addr() string { return s.addr }
@@ -43,6 +39,17 @@ func (s *Server) Addr() string { return s.addr }
 func (p *pool) init(perServer, total int, timeout time.Duration) {
 	p.perServer, p.total, p.timeout = perServer, total, timeout
 	p.servers = make(map[string]*Server)
+}
+
+// server returns the server at an address: that which is in the table, or one that
+// may come to be.
+func (p *pool) server(addr string) *Server {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.servers[addr]; s != nil {
+		return s
+	}
+	return &Server{addr: addr}
 }
 
 // take returns the connection to a server that was used last, nil if there is none.
@@ -62,7 +69,7 @@ func (p *pool) take(s *Server) *conn {
 func (p *pool) pop(s *Server) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	s = p.listed(s)
+	s = p.find(s)
 	if s == nil || s.idle == nil {
 		return nil
 	}
@@ -73,9 +80,9 @@ func (p *pool) pop(s *Server) *conn {
 	return c
 }
 
-// listed returns the server of that address that has what is idle, nil if nothing
-// is. The caller holds mu.
-func (p *pool) listed(s *Server) *Server {
+// find returns the server that the table has for the address of s, nil if it has
+// none. The caller holds mu.
+func (p *pool) find(s *Server) *Server {
 	if s.listed {
 		return s
 	}
@@ -97,14 +104,14 @@ func (p *pool) add(c *conn) (left *conn) {
 	if p.closed {
 		return c
 	}
-	s := p.list(c)
+	s := p.place(c)
 	if s.count >= p.perServer {
 		return c
 	}
 	if p.count >= p.total {
 		left = p.oldest
 		p.removeOldest()
-		s = p.list(c)
+		s = p.place(c)
 	}
 	c.below, s.idle = s.idle, c
 	s.count++
@@ -115,9 +122,9 @@ func (p *pool) add(c *conn) (left *conn) {
 	return left
 }
 
-// list returns where c belongs. The caller holds mu.
-func (p *pool) list(c *conn) *Server {
-	s := p.listed(c.server)
+// place returns where c belongs, which is in the table then. The caller holds mu.
+func (p *pool) place(c *conn) *Server {
+	s := p.find(c.server)
 	if s == nil {
 		s = c.server
 		s.listed, p.servers[s.addr] = true, s
@@ -160,15 +167,16 @@ func (p *pool) unlink(c *conn) {
 	p.count--
 }
 
-// removeOldest removes what is the last of its server's too. The caller holds mu.
+// removeOldest removes the oldest, which is also the last in its server's list. The
+// caller holds mu.
 func (p *pool) removeOldest() {
 	c := p.oldest
 	s := c.server
-	at := &s.idle
-	for *at != c {
-		at = &(*at).below
+	link := &s.idle
+	for *link != c {
+		link = &(*link).below
 	}
-	*at = nil
+	*link = nil
 	if s.count--; s.count == 0 {
 		p.forget(s)
 	}
@@ -179,7 +187,7 @@ func (p *pool) removeOldest() {
 func (p *pool) drop(s *Server) {
 	p.mu.Lock()
 	var all []*conn
-	if s = p.listed(s); s != nil {
+	if s = p.find(s); s != nil {
 		all = p.takeAll(s)
 	}
 	p.mu.Unlock()

@@ -23,7 +23,7 @@ type Options struct {
 	HeaderTimeout  time.Duration // to take the request and to begin the answer
 	BodyTimeout    time.Duration // between two pieces of an answer's body
 	IdleTimeout    time.Duration // that a connection is kept; below the server's own
-	IdlePerHost    int           // connections kept for one address
+	IdlePerServer  int           // connections kept for one address
 	IdleTotal      int           // connections kept in all
 	MaxHeaderBytes int           // of an answer, interim ones included
 	MaxBody        int64         // bytes of a request that are sent this way
@@ -41,12 +41,15 @@ type Transport struct {
 // New returns a transport. Close it when it is not used any more.
 func New(o Options) *Transport {
 	t := &Transport{Options: o, dialer: net.Dialer{Timeout: o.DialTimeout, KeepAlive: 30 * time.Second}}
-	t.idle.init(o.IdlePerHost, o.IdleTotal, o.IdleTimeout)
+	t.idle.init(o.IdlePerServer, o.IdleTotal, o.IdleTimeout)
 	return t
 }
 
 // Close drops the idle connections. Requests under way end as they would.
 func (t *Transport) Close() { t.idle.close() }
+
+// Server returns the server at an address ("host:port"), for requests sent by t.
+func (t *Transport) Server(addr string) *Server { return t.idle.server(addr) }
 
 // Idle returns how many connections wait to be used.
 func (t *Transport) Idle() int { return t.idle.len() }
@@ -85,7 +88,7 @@ var (
 type Request struct {
 	*http.Request
 
-	// Server is where it is sent; nil for the host of its URL.
+	// Server is where it is sent, one of the transport's; nil for the host of its URL.
 	Server *Server
 
 	// Fields are sent beside Header, which has none of these names.
@@ -120,7 +123,7 @@ func (t *Transport) Send(req *Request) (*http.Response, error) {
 	}
 	server := req.Server
 	if server == nil {
-		server = NewServer(req.URL.Host)
+		server = t.Server(req.URL.Host)
 	}
 	for c := t.idle.take(server); c != nil; c = t.idle.take(server) {
 		res, err := t.exchange(ctx, c, req)
@@ -167,7 +170,7 @@ func (t *Transport) dial(ctx context.Context, server *Server) (*conn, error) {
 // nil and the answer like one of RoundTrip.
 func (t *Transport) Upgrade(addr string, req *http.Request) (res *http.Response, nc net.Conn, early []byte, err error) {
 	ctx := req.Context()
-	c, err := t.dial(ctx, NewServer(addr))
+	c, err := t.dial(ctx, t.Server(addr))
 	if err != nil {
 		return nil, nil, nil, err
 	}

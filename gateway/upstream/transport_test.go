@@ -47,7 +47,7 @@ func TestSwitchAfterARefusedHandshake(t *testing.T) {
 			}()
 			tr := New(Options{
 				DialTimeout: 3 * time.Second, HeaderTimeout: 10 * time.Second, BodyTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-				IdlePerHost: 4, IdleTotal: 8, MaxHeaderBytes: 16 << 10, MaxBody: 64 << 10,
+				IdlePerServer: 4, IdleTotal: 8, MaxHeaderBytes: 16 << 10, MaxBody: 64 << 10,
 			})
 			defer tr.Close()
 			req, err := http.NewRequestWithContext(t.Context(), "GET", "http://"+ln.Addr().String(), nil)
