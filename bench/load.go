@@ -158,19 +158,38 @@ func (l *loader) measure(ctx context.Context, pid int, window time.Duration, bes
 // until sends requests until the time is there, and returns what each took.
 func (l *loader) until(ctx context.Context, end time.Time) (took []time.Duration, err error) {
 	took = make([]time.Duration, 0, 1<<17)
+	err = l.answers(ctx, func() bool { return time.Now().Before(end) }, func(c *loadConn) error {
+		took = append(took, time.Since(c.sent))
+		if c.times++; c.times == l.inARow {
+			c.request, c.times = (c.request+1)%len(l.requests), 0
+		}
+		return l.send(c)
+	})
+	return took, err
+}
+
+// drain waits for the answers that are still to come, and sends nothing more: some
+// proxies never give a slice's connection back when a client leaves too early.
+func (l *loader) drain(ctx context.Context) error {
+	left := len(l.conns)
+	return l.answers(ctx, func() bool { return left > 0 }, func(*loadConn) error { left--; return nil })
+}
+
+// answers gives whole each connection whose answer is, as long as more says so.
+func (l *loader) answers(ctx context.Context, more func() bool, whole func(*loadConn) error) error {
 	events := make([]syscall.EpollEvent, len(l.conns))
-	for progress := time.Now(); time.Now().Before(end); {
+	for progress := time.Now(); more(); {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		n, err := syscall.EpollWait(l.epoll, events, 100)
 		if err != nil && !errors.Is(err, syscall.EINTR) {
-			return nil, fmt.Errorf("epoll: %w", err)
+			return fmt.Errorf("epoll: %w", err)
 		}
 		if n > 0 {
 			progress = time.Now()
 		} else if time.Since(progress) > stallTimeout {
-			return nil, fmt.Errorf("%s: no answer in %s", l.addr, stallTimeout)
+			return fmt.Errorf("%s: no answer in %s", l.addr, stallTimeout)
 		}
 		for _, e := range events[:max(n, 0)] {
 			c := l.conns[e.Fd]
@@ -178,22 +197,18 @@ func (l *loader) until(ctx context.Context, end time.Time) (took []time.Duration
 			switch {
 			case errors.Is(err, errEnded):
 				if l.lost++; l.lost > 10*len(l.conns) {
-					return nil, fmt.Errorf("%s keeps no connection open", l.addr)
+					return fmt.Errorf("%s keeps no connection open", l.addr)
 				}
 				err = l.connect(c)
 			case err == nil && done:
-				took = append(took, time.Since(c.sent))
-				if c.times++; c.times == l.inARow {
-					c.request, c.times = (c.request+1)%len(l.requests), 0
-				}
-				err = l.send(c)
+				err = whole(c)
 			}
 			if err != nil {
-				return nil, fmt.Errorf("%s: %w", l.addr, err)
+				return fmt.Errorf("%s: %w", l.addr, err)
 			}
 		}
 	}
-	return took, nil
+	return nil
 }
 
 // errEnded: the proxy ended the connection before it answered.
