@@ -5,10 +5,10 @@ import "iter"
 
 const pageBits = 9 // 512 places, 4 KiB; slices that are in use have numbers close to each other
 
-// Array maps numbers to values. Where numbers are close to each other there are so
-// few pages that all but the value and its place are in the processor's cache, of a
-// map with as many values little. The zero value is empty. It is not safe for
-// concurrent use while it is changed.
+// Array maps numbers to values. Where numbers are close to each other it has few
+// pages, which stay in the processor's cache: what a look-up reads beside them is
+// the value's place, where a large map has it read in several. The zero value is
+// empty. It is not safe for concurrent use while it is changed.
 type Array[T any] struct {
 	pages map[int]*page[T]
 	count int

@@ -118,41 +118,42 @@ var ErrBlocked = platform.Errorf(platform.ErrForbidden, "Your account is blocked
 // if it does not exist or has expired, ErrBlocked if its user is, ErrUnavailable
 // if that cannot be told.
 func (s *Sessions) Lookup(ctx context.Context, hash [32]byte) (*Identity, error) {
-	id, err := s.lookup(ctx, hash)
-	if err == nil && id.User.Blocked {
+	e, err := s.lookup(ctx, hash)
+	switch {
+	case err != nil:
+		return nil, err
+	case e.User.Blocked:
 		return nil, ErrBlocked
 	}
-	return id, err
+	return &e.Identity, nil
 }
 
-func (s *Sessions) lookup(ctx context.Context, hash [32]byte) (*Identity, error) {
-	id, live, epoch := s.remembered(hash)
-	if id != nil {
+func (s *Sessions) lookup(ctx context.Context, hash [32]byte) (*cacheEntry, error) {
+	e, live, epoch := s.remembered(hash)
+	if e != nil {
 		s.hits.Inc()
-		return id, nil
+		return e, nil
 	}
 	s.misses.Inc()
 	if !live {
-		e, err := s.load(ctx, hash)
-		if err != nil {
-			return nil, err
-		}
-		return &e.Identity, nil
+		return s.load(ctx, hash)
 	}
 	return s.loadShared(ctx, hash, epoch)
 }
 
-// remembered returns the identity of a session, nil when it is not in the cache.
-func (s *Sessions) remembered(hash [32]byte) (id *Identity, live bool, epoch uint64) {
+// remembered returns the entry of a session, nil when there is none that counts.
+func (s *Sessions) remembered(hash [32]byte) (e *cacheEntry, live bool, epoch uint64) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	e, ok := s.entries[hash]
-	if now := s.now(); ok && now.Before(e.until) && now.Before(e.ExpiresAt) {
-		if id = &e.Identity; !e.used.Load() { // most find that it is
-			e.used.Store(true)
-		}
+	e = s.entries[hash]
+	switch now := s.now(); {
+	case e == nil:
+	case !now.Before(e.until) || !now.Before(e.ExpiresAt):
+		e = nil
+	case !e.used.Load(): // most find that it is
+		e.used.Store(true)
 	}
-	return id, s.live, s.epoch
+	return e, s.live, s.epoch
 }
 
 // Reload returns what the database says now.
@@ -164,22 +165,21 @@ func (s *Sessions) Reload(ctx context.Context, hash [32]byte) (*Identity, error)
 // loadShared reads once for all who ask for the same session at the same time.
 // What was read before an invalidation is neither remembered nor given to
 // those who ask after it.
-func (s *Sessions) loadShared(ctx context.Context, hash [32]byte, epoch uint64) (*Identity, error) {
+func (s *Sessions) loadShared(ctx context.Context, hash [32]byte, epoch uint64) (*cacheEntry, error) {
 	key := string(binary.BigEndian.AppendUint64(hash[:], epoch))
 	result := s.flights.DoChan(key, func() (any, error) {
 		// Not the caller's context: others wait for the same answer.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
 		defer cancel()
 		// Another flight may have landed since the caller looked.
-		if id, _, now := s.remembered(hash); id != nil && now == epoch {
-			return id, nil
+		if e, _, now := s.remembered(hash); e != nil && now == epoch {
+			return e, nil
 		}
 		e, err := s.load(ctx, hash)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			s.remember(e, epoch)
 		}
-		s.remember(e, epoch)
-		return &e.Identity, nil
+		return e, err
 	})
 	select {
 	case <-ctx.Done():
@@ -188,7 +188,7 @@ func (s *Sessions) loadShared(ctx context.Context, hash [32]byte, epoch uint64) 
 		if res.Err != nil {
 			return nil, res.Err
 		}
-		return res.Val.(*Identity), nil
+		return res.Val.(*cacheEntry), nil
 	}
 }
 
